@@ -1,0 +1,125 @@
+import path from 'node:path';
+import type { Config } from '../config/config.ts';
+import { type BytePath, bytePath, quoteIfNeeded } from '../git/paths.ts';
+import { composeTree } from '../git/trees.ts';
+import { nullOid, type Repository } from '../git/repository.ts';
+import { type CaptureContext } from './context.ts';
+import { type Head, readRefs } from './refs.ts';
+import { readStaged, type Staged, stagedKey } from './staged.ts';
+import { readState, writeState } from './state.ts';
+import { captureTree, type CapturedTree } from './tree.ts';
+import type { Skipped } from './update.ts';
+
+/** The state of a worktree at one instant, as git objects that nothing refers to yet. */
+export interface Capture {
+  /** `files/`: the working tree; '' when it holds no file. */
+  files: string;
+  /** `staged/`: the index; '' when it equals HEAD's tree. */
+  staged: string;
+  /** `state/`: name -> content (latin1: one character a byte), the not-empty ones. */
+  state: Map<string, string>;
+  head: Head;
+  skipped: Skipped[];
+}
+
+/**
+ * Captures the worktree. The caller holds the line's lock: the shadow index is one a worktree.
+ * @param also paths to record although they are not covered (ignored files that a restore would overwrite)
+ */
+export async function captureWorktree(
+  repository: Repository,
+  config: Config,
+  also: readonly BytePath[] = [],
+): Promise<Capture> {
+  const context = worktreeContext(repository, config);
+  const [refs, tree] = await Promise.all([readRefs(repository), captureTree(context, also)]);
+  const state = readState(context);
+  const before = JSON.stringify(state);
+  const key = stagedKey(context, refs.head.commit ?? '');
+  const staged: Staged =
+    state.stagedKey === key ? state.staged : await readStaged(context, refs.head.commit ?? '');
+  const files = await composed(context, tree, state);
+  Object.assign(state, { stagedKey: key, staged });
+  writeState(context, before, state);
+  return {
+    files,
+    staged: staged.tree,
+    state: stateFiles(context, tree, refs.text, staged),
+    head: refs.head,
+    skipped: tree.skipped,
+  };
+}
+
+export function worktreeContext(repository: Repository, config: Config): CaptureContext {
+  return {
+    repository,
+    config,
+    worktree: repository.worktree,
+    userIndex: path.join(repository.gitDir, 'index'),
+    mount: '',
+    shadowDir: path.join(repository.lineDir, 'shadow'),
+    databaseFiles: databasePatterns(repository, config),
+  };
+}
+
+/** A registered database's file and its companions, as anchored ignore patterns. */
+function databasePatterns(repository: Repository, config: Config): string[] {
+  return databasePaths(repository, config).map((file) => {
+    const text = Buffer.from(file, 'latin1').toString('utf8');
+    return `/${text.replace(/[\\*?[\]! #]/g, '\\$&')}`;
+  });
+}
+
+/** The files inside the worktree that belong to registered databases: captured by their engines, never as files. */
+export function databasePaths(repository: Repository, config: Config): BytePath[] {
+  const inside = `${repository.worktree}/`;
+  return config.databases
+    .flatMap((database) =>
+      database.path?.startsWith(inside) === true ? [bytePath(database.path.slice(inside.length))] : [],
+    )
+    .flatMap((file) => [file, `${file}-wal`, `${file}-shm`, `${file}-journal`]);
+}
+
+/** The tree with nested repositories put in their places. */
+async function composed(
+  context: CaptureContext,
+  tree: CapturedTree,
+  state: { composed: { key: string; tree: string } },
+): Promise<string> {
+  const mounts = tree.nested.filter((nested) => nested.tree !== '');
+  if (mounts.length === 0) return tree.tree;
+  const key = JSON.stringify([tree.tree, mounts]);
+  if (state.composed.key !== key) {
+    state.composed = { key, tree: await composeTree(context.repository, tree.tree, mounts) };
+  }
+  return state.composed.tree;
+}
+
+function stateFiles(
+  context: CaptureContext,
+  tree: CapturedTree,
+  refs: string,
+  staged: Staged,
+): Map<string, string> {
+  const none = nullOid(context.repository);
+  const lines = (entries: readonly string[]) => entries.map((entry) => `${entry}\n`).join('');
+  const files = new Map<string, string>([
+    ['refs', bytePath(refs)],
+    [
+      'permissions',
+      lines(
+        [...tree.permissions]
+          .toSorted(([a], [b]) => (a < b ? -1 : 1))
+          .map(([file, mode]) => `${mode} ${quoteIfNeeded(file)}`),
+      ),
+    ],
+    ['empty-dirs', lines([...new Set(tree.emptyDirs)].toSorted().map(quoteIfNeeded))],
+    [
+      'gitlinks',
+      lines(tree.nested.map(({ path: file, head }) => `${head === '' ? none : head} ${quoteIfNeeded(file)}`)),
+    ],
+    ['conflicts', staged.conflicts],
+  ]);
+  for (const [name, content] of files) if (content === '') files.delete(name);
+  return files;
+}

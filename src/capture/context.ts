@@ -1,0 +1,144 @@
+import { copyFileSync, existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Config } from '../config/config.ts';
+import type { BytePath } from '../git/paths.ts';
+import type { Repository } from '../git/repository.ts';
+import { type GitOptions, type GitResult, type RunningGit, git, startGit } from '../git/run.ts';
+import { ensurePrivateDir, readFileIfThere } from '../system/files.ts';
+
+/**
+ * A capture reads one working tree through a *shadow* git directory: private, with an index of its own and the real
+ * object store behind it. The user's index, HEAD and config are never written.
+ */
+export interface CaptureContext {
+  repository: Repository;
+  config: Config;
+  /** The working tree to read: the worktree, or a nested repository in it. */
+  worktree: string;
+  /** The user's own index of that tree. */
+  userIndex: string;
+  /** Where `worktree` lies below the repository's: '' or `path/to/nested`. */
+  mount: BytePath;
+  shadowDir: string;
+  /** Patterns, in git's ignore syntax, of registered database files: captured by their engines, never as files. */
+  databaseFiles: readonly string[];
+}
+
+/** The environment that makes git work on the shadow. */
+export function shadowEnvironment(context: CaptureContext): Record<string, string> {
+  return {
+    GIT_DIR: context.shadowDir,
+    GIT_WORK_TREE: context.worktree,
+    GIT_OBJECT_DIRECTORY: context.repository.objectDir,
+  };
+}
+
+export function shadowGit(
+  context: CaptureContext,
+  args: readonly string[],
+  options: GitOptions = {},
+): Promise<GitResult> {
+  return git(args, shadowOptions(context, options));
+}
+
+export function startShadowGit(
+  context: CaptureContext,
+  args: readonly string[],
+  options: GitOptions = {},
+): RunningGit {
+  return startGit(args, shadowOptions(context, options));
+}
+
+function shadowOptions(context: CaptureContext, options: GitOptions): GitOptions {
+  return { cwd: context.worktree, ...options, env: { ...shadowEnvironment(context), ...options.env } };
+}
+
+export function shadowIndex(context: CaptureContext): string {
+  return path.join(context.shadowDir, 'index');
+}
+
+/** Every conversion off: what is recorded is what is on disk, byte for byte (CRLF, filters, encodings, ident). */
+const rawAttributes = '* -text -eol -filter -ident -working-tree-encoding -crlf\n';
+
+/** The user's settings that change how the working tree is compared; all else in the shadow's config is fixed. */
+const mirroredKeys = [
+  'core.filemode',
+  'core.symlinks',
+  'core.ignorecase',
+  'core.precomposeunicode',
+  'core.trustctime',
+  'core.checkstat',
+  'core.excludesfile',
+  'core.protecthfs',
+  'core.protectntfs',
+  'core.bigfilethreshold',
+  'core.compression',
+  'core.loosecompression',
+  'pack.compression',
+];
+
+/** Creates the shadow git directory, or brings its settings up to date. True when it was there with an index. */
+export function prepareShadow(context: CaptureContext): boolean {
+  const { shadowDir, repository, config } = context;
+  if (!existsSync(path.join(shadowDir, 'HEAD'))) {
+    ensurePrivateDir(shadowDir);
+    for (const dir of ['refs', 'info', 'objects']) mkdirSync(path.join(shadowDir, dir), { recursive: true });
+    writeFileSync(path.join(shadowDir, 'info', 'attributes'), rawAttributes);
+    writeIfChanged(path.join(shadowDir, 'config'), shadowConfig(repository, config));
+    // Last: its presence says that the rest is complete.
+    writeFileSync(path.join(shadowDir, 'HEAD'), 'ref: refs/heads/shadow\n');
+  } else {
+    writeIfChanged(path.join(shadowDir, 'config'), shadowConfig(repository, config));
+    // A git that was killed in the shadow leaves its lock; we hold the line's lock, so nobody else is using it.
+    rmSync(`${shadowIndex(context)}.lock`, { force: true });
+  }
+  const exclude =
+    context.mount === '' ? readFileIfThere(path.join(repository.commonDir, 'info', 'exclude')) : undefined;
+  writeIfChanged(path.join(shadowDir, 'info', 'exclude'), exclude ?? '');
+  return existsSync(shadowIndex(context));
+}
+
+function shadowConfig(repository: Repository, config: Config): string {
+  const lines = [
+    '[core]',
+    '\trepositoryformatversion = 1',
+    '\tbare = false',
+    '\tautocrlf = false',
+    '\tlogallrefupdates = false',
+  ];
+  const other: string[] = [];
+  for (const key of mirroredKeys) {
+    const value = config.git.get(key);
+    if (value === undefined) continue;
+    const [section, name] = key.split('.') as [string, string];
+    const line = `\t${name} = ${quoteConfig(value)}`;
+    if (section === 'core') lines.push(line);
+    else other.push(`[${section}]`, line);
+  }
+  if (repository.objectFormat === 'sha256') other.push('[extensions]', '\tobjectformat = sha256');
+  return `${[...lines, ...other].join('\n')}\n`;
+}
+
+function quoteConfig(value: string): string {
+  return `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
+}
+
+function writeIfChanged(file: string, content: string): void {
+  if (readFileIfThere(file) !== content) writeFileSync(file, content);
+}
+
+/**
+ * Copies an index and keeps its times. A copy with a fresh mtime would make entries look older than the index, and so
+ * hide an edit of the same size made in the same tick (t3code #10792 #9661).
+ */
+export function copyIndex(from: string, to: string): boolean {
+  try {
+    const before = statSync(from);
+    copyFileSync(from, to);
+    utimesSync(to, before.atimeMs / 1000, Math.floor(before.mtimeMs / 1000));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { BytePath } from '../git/paths.ts';
+import { onDisk } from '../git/paths.ts';
+import { git, splitNul } from '../git/run.ts';
+import { readFileIfThere } from '../system/files.ts';
+import { type CaptureContext, shadowGit } from './context.ts';
+import { coveragePatterns } from './scan.ts';
+import { parseTagged } from './seed.ts';
+import { forget } from './update.ts';
+
+/**
+ * Which paths are covered is decided by the user's index (tracked files, also ignored ones), ignore files and
+ * `pitr.include` / `pitr.exclude`. All of that changes rarely; its fingerprint tells when to work it out anew.
+ */
+export function coverageFingerprint(context: CaptureContext): string {
+  const { config, repository } = context;
+  const excludesFile = config.git.get('core.excludesfile') ?? '~/.config/git/ignore';
+  const files = [
+    path.join(repository.commonDir, 'info', 'exclude'),
+    excludesFile.replace(/^~(?=\/)/, process.env['HOME'] ?? ''),
+  ];
+  const hash = createHash('sha1');
+  hash.update(indexFingerprint(context.userIndex));
+  for (const file of files) hash.update(`\0${readFileIfThere(file) ?? ''}`);
+  const sparse = config.git.get('core.sparsecheckout') ?? '';
+  hash.update(JSON.stringify([config.include, config.exclude, context.databaseFiles, sparse]));
+  return hash.digest('hex');
+}
+
+/** An index file ends in its own checksum: equal checksums are equal entries, whatever the file's times say. */
+export function indexFingerprint(index: string): string {
+  if (!existsSync(index)) return 'none';
+  const content = readFileSync(index);
+  const checksum = content.subarray(-20).toString('hex');
+  // `index.skipHash` writes zeros there; then size and time have to do.
+  return /^0+$/.test(checksum) ? `${content.length} ${statSync(index).mtimeMs}` : checksum;
+}
+
+/** True when one of these paths decides what is ignored. */
+export function touchesIgnoreRules(paths: Iterable<BytePath>): boolean {
+  for (const path of paths) if (path === '.gitignore' || path.endsWith('/.gitignore')) return true;
+  return false;
+}
+
+/**
+ * Brings the shadow index's set of paths in line with what is covered now.
+ * @returns tracked paths that a scan for untracked files would miss (they are ignored), to be recorded
+ */
+export async function syncCoverage(context: CaptureContext): Promise<BytePath[]> {
+  const standard = ['ls-files', '-z', '--cached', '--ignored'];
+  const excluded = [...context.config.exclude, ...context.databaseFiles].flatMap((pattern) => [
+    '-x',
+    pattern,
+  ]);
+  const listed = async (run: Promise<{ stdout: Buffer }>) => splitNul((await run).stdout);
+  const [trackedIgnored, shadowIgnored, shadowExcluded, trackedExcluded] = await Promise.all([
+    listed(git([...standard, '--exclude-standard', ...coveragePatterns(context)], { cwd: context.worktree })),
+    listed(shadowGit(context, [...standard, '--exclude-standard', ...coveragePatterns(context)])),
+    excluded.length === 0 ? [] : listed(shadowGit(context, [...standard, ...excluded])),
+    excluded.length === 0 ? [] : listed(git([...standard, ...excluded], { cwd: context.worktree })),
+  ]);
+  const never = new Set(trackedExcluded);
+  const tracked = new Set(trackedIgnored.filter((file) => !never.has(file)));
+  const drop = new Set([...shadowIgnored.filter((file) => !tracked.has(file)), ...shadowExcluded]);
+  await forget(context, [...drop]);
+  await syncSparse(context);
+  const known = new Set(shadowIgnored);
+  return [...tracked].filter((file) => !known.has(file));
+}
+
+/**
+ * Files that a sparse checkout left out are not deleted: the shadow carries them as the user's index has them
+ * (ai-memory #714, t3code #12121). One that is on disk all the same is recorded like any other.
+ */
+async function syncSparse(context: CaptureContext): Promise<void> {
+  const [user, shadow] = await Promise.all([
+    skipped(git(['ls-files', '-z', '-t', '-s'], { cwd: context.worktree })),
+    skipped(shadowGit(context, ['ls-files', '-z', '-t', '-s'])),
+  ]);
+  const absent = [...user].filter(([file]) => !existsSync(onDisk(context.worktree, file)));
+  const wanted = new Map(absent);
+  const carry = absent.filter(([file, entry]) => shadow.get(file) !== entry);
+  const release = [...shadow.keys()].filter((file) => !wanted.has(file));
+  if (carry.length > 0) {
+    const entries = carry.map(([file, entry]) => `${entry}\t${file}\0`).join('');
+    await shadowGit(context, ['update-index', '-z', '--index-info'], {
+      input: Buffer.from(entries, 'latin1'),
+    });
+    await flag(
+      context,
+      '--skip-worktree',
+      carry.map(([file]) => file),
+    );
+  }
+  await flag(context, '--no-skip-worktree', release);
+}
+
+/** Entries with the skip-worktree bit: path -> `<mode> <oid> 0`. */
+async function skipped(listing: Promise<{ stdout: Buffer }>): Promise<Map<BytePath, string>> {
+  const found = new Map<BytePath, string>();
+  for (const record of splitNul((await listing).stdout)) {
+    if (!record.startsWith('S')) continue;
+    const { mode, oid, stage, path } = parseTagged(record);
+    found.set(path, `${mode} ${oid} ${stage}`);
+  }
+  return found;
+}
+
+async function flag(context: CaptureContext, name: string, paths: readonly BytePath[]): Promise<void> {
+  if (paths.length === 0) return;
+  const input = Buffer.from(paths.map((file) => `${file}\0`).join(''), 'latin1');
+  await shadowGit(context, ['update-index', '-z', name, '--stdin'], { input });
+}
+
+/**
+ * Ignored files that a pattern with a slash includes. A pattern without one works in the scan itself; one with a
+ * slash may name something inside an ignored folder, which only an explicit look finds.
+ */
+export async function includedByPath(context: CaptureContext): Promise<BytePath[]> {
+  const patterns = context.config.include.filter((pattern) => pattern.replace(/\/$/, '').includes('/'));
+  if (patterns.length === 0 || context.mount !== '') return [];
+  const pathspecs = patterns.map(
+    (pattern) => `:(top,glob)${pattern.replace(/^\//, '').replace(/\/$/, '/**')}`,
+  );
+  const excluded = [...context.config.exclude, ...context.databaseFiles].flatMap((pattern) => [
+    '-x',
+    pattern,
+  ]);
+  const { stdout } = await shadowGit(context, [
+    'ls-files',
+    '-z',
+    '--others',
+    ...excluded,
+    '--',
+    ...pathspecs,
+  ]);
+  return splitNul(stdout).filter((file) => !file.endsWith('/'));
+}

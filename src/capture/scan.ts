@@ -1,0 +1,202 @@
+import { accessSync, constants, type Dirent, lstatSync, opendirSync } from 'node:fs';
+import { type BytePath, onDisk, parentsOf } from '../git/paths.ts';
+import { nulRecords } from '../git/run.ts';
+import { type CaptureContext, startShadowGit } from './context.ts';
+import { isNestedRepository } from './nested.ts';
+
+/** How the working tree differs from the shadow index. */
+export interface Scan {
+  /** Paths to look at: changed, new or gone, in no order. */
+  changed: Set<BytePath>;
+  gone: Set<BytePath>;
+  /** Folders that hold nothing that is recorded. */
+  emptyDirs: BytePath[];
+  /** Nested repositories, without a trailing slash. */
+  nested: BytePath[];
+  /** Folders that were wholly new; their empty folders show only in the next look. */
+  newDirs: BytePath[];
+  /** Folders that cannot be read: what they hold is not known. */
+  unreadable: BytePath[];
+}
+
+/**
+ * Compares the working tree with the shadow index: two git processes side by side, one for what is known
+ * (`diff-files`), one for what is new (`ls-files --others`). On 100,000 files this takes 130 ms, `add -A` 320.
+ */
+export async function scan(context: CaptureContext): Promise<Scan> {
+  const result: Scan = {
+    changed: new Set(),
+    gone: new Set(),
+    emptyDirs: [],
+    nested: [],
+    newDirs: [],
+    unreadable: [],
+  };
+  const [, others] = await Promise.all([
+    scanKnown(context, result),
+    listOthers(context, ['--directory'], []),
+  ]);
+  const folders: BytePath[] = [];
+  for (const path of others) {
+    if (!path.endsWith('/')) result.changed.add(path);
+    else classifyFolder(context, path.slice(0, -1), result, folders);
+  }
+  if (folders.length > 0) await expandFolders(context, folders, result);
+  return result;
+}
+
+/** Only the folders that hold nothing recorded; asked again after an update that emptied or filled some. */
+export async function scanEmptyDirs(context: CaptureContext): Promise<BytePath[]> {
+  const others = await listOthers(context, ['--directory'], []);
+  const found: BytePath[] = [];
+  for (const path of others) {
+    if (!path.endsWith('/')) continue;
+    const folder = path.slice(0, -1);
+    if (!isNestedRepository(onDisk(context.worktree, folder)))
+      found.push(...emptyBelow(context, folder).dirs);
+  }
+  return found.toSorted();
+}
+
+async function scanKnown(context: CaptureContext, result: Scan): Promise<void> {
+  const running = startShadowGit(context, [
+    'diff-files',
+    '--raw',
+    '-z',
+    '--no-renames',
+    '--ignore-submodules=none',
+  ]);
+  let status = '';
+  for await (const record of nulRecords(running.stdout)) {
+    if (record.startsWith(':')) {
+      status = record.at(-1) ?? '';
+      continue;
+    }
+    if (status === 'D') result.gone.add(record);
+    result.changed.add(record);
+  }
+  const { stderr } = await running.end();
+  // git passes over what it may not look at, and would let the old content stand for it.
+  if (stderr.includes('Permission denied')) await findUnreachable(context, result);
+}
+
+async function findUnreachable(context: CaptureContext, result: Scan): Promise<void> {
+  const running = startShadowGit(context, ['ls-files', '-z']);
+  for await (const path of nulRecords(running.stdout)) {
+    try {
+      lstatSync(onDisk(context.worktree, path));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EACCES') result.changed.add(path);
+    }
+  }
+  await running.end();
+}
+
+function isReadable(path: Buffer): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Paths that the index does not know and that are covered, as byte paths. */
+async function listOthers(
+  context: CaptureContext,
+  flags: readonly string[],
+  pathspecs: readonly string[],
+): Promise<BytePath[]> {
+  const args = ['ls-files', '--others', '-z', '--exclude-standard', ...flags, ...coveragePatterns(context)];
+  const running = startShadowGit(context, [...args, '--', ...pathspecs], {
+    env: { GIT_LITERAL_PATHSPECS: '1' },
+  });
+  const found: BytePath[] = [];
+  for await (const record of nulRecords(running.stdout)) if (!isOurs(record)) found.push(record);
+  await running.end();
+  return found;
+}
+
+/** Our own staging folders beside the files (see restore/stage.ts) are never part of a snapshot. */
+function isOurs(path: BytePath): boolean {
+  return path.startsWith('.git-pitr-');
+}
+
+/**
+ * The command-line patterns that decide coverage; the last one that matches wins, and they are stronger than ignore
+ * files. An included pattern without a slash reaches everything that is not inside an ignored folder.
+ */
+export function coveragePatterns(context: CaptureContext): string[] {
+  const { include, exclude } = context.config;
+  const patterns = [...include.map((pattern) => `!${pattern}`), ...exclude, ...context.databaseFiles];
+  return patterns.flatMap((pattern) => ['-x', pattern]);
+}
+
+function classifyFolder(context: CaptureContext, folder: BytePath, result: Scan, folders: BytePath[]): void {
+  if (isNestedRepository(onDisk(context.worktree, folder))) {
+    result.nested.push(folder);
+    return;
+  }
+  const below = emptyBelow(context, folder);
+  if (below.holdsFiles) folders.push(folder);
+  else result.emptyDirs.push(...below.dirs);
+}
+
+/**
+ * The empty folders below (or at) one that holds nothing recorded. A folder that holds files (then ignored ones)
+ * counts itself and is not entered: it may be a node_modules.
+ */
+function emptyBelow(context: CaptureContext, folder: BytePath): { holdsFiles: boolean; dirs: BytePath[] } {
+  const children: BytePath[] = [];
+  try {
+    const handle = opendirSync(onDisk(context.worktree, folder) as unknown as string, {
+      encoding: 'latin1' as BufferEncoding,
+    });
+    try {
+      for (let entry: Dirent | null = handle.readSync(); entry !== null; entry = handle.readSync()) {
+        if (!entry.isDirectory()) return { holdsFiles: true, dirs: [folder] };
+        children.push(`${folder}/${entry.name}`);
+      }
+    } finally {
+      handle.closeSync();
+    }
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      return { holdsFiles: false, dirs: [] };
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') return { holdsFiles: true, dirs: [folder] };
+    throw error;
+  }
+  if (children.length === 0) return { holdsFiles: false, dirs: [folder] };
+  const below = children.map((child) => emptyBelow(context, child));
+  return { holdsFiles: below.some((child) => child.holdsFiles), dirs: below.flatMap((child) => child.dirs) };
+}
+
+/** git arguments must be text, and short enough for one command line. */
+function fitForArguments(paths: readonly BytePath[]): boolean {
+  if (paths.length > 200) return false;
+  return paths.every((path) => !Buffer.from(path, 'latin1').toString('utf8').includes('\ufffd'));
+}
+
+async function expandFolders(
+  context: CaptureContext,
+  folders: readonly BytePath[],
+  result: Scan,
+): Promise<void> {
+  const pathspecs = fitForArguments(folders)
+    ? folders.map((folder) => Buffer.from(folder, 'latin1').toString('utf8'))
+    : [];
+  const holders = new Set<BytePath>();
+  const asked = new Set(folders);
+  for (const path of await listOthers(context, [], pathspecs)) {
+    if (path.endsWith('/')) result.nested.push(path.slice(0, -1));
+    else result.changed.add(path);
+    for (const folder of parentsOf(path)) if (asked.has(folder)) holders.add(folder);
+  }
+  for (const folder of folders) {
+    if (holders.has(folder)) result.newDirs.push(folder);
+    else if (isReadable(onDisk(context.worktree, folder)))
+      result.emptyDirs.push(...emptyBelow(context, folder).dirs);
+    else result.unreadable.push(folder);
+  }
+  result.nested = [...new Set(result.nested)];
+}

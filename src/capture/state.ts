@@ -1,0 +1,59 @@
+import path from 'node:path';
+import { readFileIfThere, writeCache } from '../system/files.ts';
+import type { CaptureContext } from './context.ts';
+
+/**
+ * What a capture remembers for the next one, beside the shadow index. Only a cache: when it is lost or does not fit,
+ * everything is worked out anew.
+ */
+export interface CaptureState {
+  version: 1;
+  /** What decides which files are covered: the user's index, ignore files, patterns. */
+  coverage: string;
+  /** The tree of the shadow index, once written. */
+  tree: string;
+  /** The tree with nested repositories put in, and what it was made of. */
+  composed: { key: string; tree: string };
+  /** The user's index and HEAD that `staged` was worked out from. */
+  stagedKey: string;
+  staged: { tree: string; conflicts: string };
+  /** Permissions other than git's two: byte path -> octal. */
+  permissions: Record<string, string>;
+  /** Tracked paths that were left out (too large, unreadable): looked at again each time. */
+  left: string[];
+  emptyDirs: string[];
+  nested: string[];
+}
+
+const empty: CaptureState = {
+  version: 1,
+  coverage: '',
+  tree: '',
+  composed: { key: '', tree: '' },
+  stagedKey: '',
+  staged: { tree: '', conflicts: '' },
+  permissions: {},
+  left: [],
+  emptyDirs: [],
+  nested: [],
+};
+
+function stateFile(context: CaptureContext): string {
+  return path.join(context.shadowDir, 'capture.json');
+}
+
+export function readState(context: CaptureContext): CaptureState {
+  const text = readFileIfThere(stateFile(context));
+  if (text === undefined) return structuredClone(empty);
+  try {
+    const state = JSON.parse(text) as CaptureState;
+    return state.version === 1 ? { ...structuredClone(empty), ...state } : structuredClone(empty);
+  } catch {
+    return structuredClone(empty); // only a cache
+  }
+}
+
+export function writeState(context: CaptureContext, before: string, state: CaptureState): void {
+  const text = JSON.stringify(state);
+  if (text !== before) writeCache(stateFile(context), text);
+}

@@ -1,0 +1,145 @@
+import { rmSync } from 'node:fs';
+import { type BytePath, displayPath } from '../git/paths.ts';
+import { GitFailure } from '../git/run.ts';
+import { messageOf } from '../errors.ts';
+import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
+import { coverageFingerprint, includedByPath, syncCoverage, touchesIgnoreRules } from './coverage.ts';
+import { openNested } from './nested.ts';
+import { unusualMode, untrackedOf } from './permissions.ts';
+import { type Scan, scan, scanEmptyDirs } from './scan.ts';
+import { seedShadowIndex } from './seed.ts';
+import { isEmptyTree } from './staged.ts';
+import { type CaptureState, readState, writeState } from './state.ts';
+import { type Skipped, updateIndex } from './update.ts';
+
+/** One working tree as git objects, with what a tree cannot say beside it. Paths are relative to the worktree. */
+export interface CapturedTree {
+  /** '' when there is no file. */
+  tree: string;
+  skipped: Skipped[];
+  permissions: Map<BytePath, string>;
+  emptyDirs: BytePath[];
+  /** Nested repositories in it: where, the commit each stands on ('' before its first), its own capture's tree. */
+  nested: { path: BytePath; head: string; tree: string }[];
+}
+
+/** Records the working tree of `context` (nested repositories too) in the object store. Nothing refers to it yet. */
+export async function captureTree(
+  context: CaptureContext,
+  also: readonly BytePath[] = [],
+): Promise<CapturedTree> {
+  try {
+    return await captureOnce(context, also);
+  } catch (error) {
+    // The shadow index names a blob that a gc has dropped since (recorded by a run that was killed before its
+    // snapshot was complete), or is damaged. It is only a cache: once more from nothing.
+    if (
+      !(error instanceof GitFailure) ||
+      !/invalid object|index file (corrupt|smaller)|bad (index|signature)|unable to read|error building trees/.test(
+        error.stderr,
+      )
+    ) {
+      throw error;
+    }
+    rmSync(shadowIndex(context), { force: true });
+    return captureOnce(context, also);
+  }
+}
+
+async function captureOnce(context: CaptureContext, also: readonly BytePath[]): Promise<CapturedTree> {
+  const seeded = prepareShadow(context);
+  const state = readState(context);
+  const before = JSON.stringify(state);
+  if (!seeded) {
+    await seedShadowIndex(context);
+    Object.assign(state, { coverage: '', tree: '' });
+  }
+  const coverage = coverageFingerprint(context);
+  const looks = await scan(context);
+  const extra = await coverageChanges(context, state, coverage, looks);
+  const paths = new Set([...looks.changed, ...extra, ...state.left, ...also]);
+  const update = await updateIndex(context, paths);
+  const touched = paths.size > 0 || coverage !== state.coverage || state.tree === '';
+  state.coverage = coverage;
+  state.left = update.skipped.map(({ path }) => path);
+  await notePermissions(context, state, update);
+  const [tree, emptyDirs] = await Promise.all([
+    touched ? writeTree(context) : state.tree,
+    looks.newDirs.length > 0 || update.removed.length > 0
+      ? scanEmptyDirs(context)
+      : looks.emptyDirs.toSorted(),
+  ]);
+  state.tree = tree;
+  const captured: CapturedTree = {
+    tree: isEmptyTree(tree) ? '' : tree,
+    skipped: [
+      ...update.skipped,
+      ...looks.unreadable.map((path) => ({ path, reason: 'the folder cannot be read (permission denied)' })),
+    ],
+    permissions: new Map(Object.entries(state.permissions)),
+    emptyDirs,
+    nested: [],
+  };
+  writeState(context, before, state);
+  for (const folder of looks.nested.toSorted()) await captureNested(context, folder, captured);
+  return captured;
+}
+
+async function coverageChanges(
+  context: CaptureContext,
+  state: CaptureState,
+  coverage: string,
+  looks: Scan,
+): Promise<BytePath[]> {
+  const included = await includedByPath(context);
+  if (coverage === state.coverage && !touchesIgnoreRules(looks.changed)) return included;
+  const tracked = await syncCoverage(context);
+  return [...included, ...tracked];
+}
+
+async function writeTree(context: CaptureContext): Promise<string> {
+  const partial = [...context.config.git.keys()].some((key) =>
+    /^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$/.test(key),
+  );
+  const { stdout } = await shadowGit(context, ['write-tree', ...(partial ? ['--missing-ok'] : [])]);
+  return stdout.toString('latin1').trim();
+}
+
+async function notePermissions(
+  context: CaptureContext,
+  state: CaptureState,
+  update: Awaited<ReturnType<typeof updateIndex>>,
+): Promise<void> {
+  const unusual = new Map(Object.entries(state.permissions));
+  for (const path of [...update.removed, ...update.skipped.map((entry) => entry.path)]) unusual.delete(path);
+  for (const [path, stat] of update.recorded) {
+    const mode = unusualMode(stat);
+    if (mode === undefined) unusual.delete(path);
+    else unusual.set(path, mode);
+  }
+  const untracked = await untrackedOf(context, [...unusual.keys()]);
+  state.permissions = Object.fromEntries([...unusual].filter(([path]) => untracked.has(path)));
+}
+
+async function captureNested(
+  context: CaptureContext,
+  folder: BytePath,
+  captured: CapturedTree,
+): Promise<void> {
+  const below = (path: BytePath) => (path === '' ? folder : `${folder}/${path}`);
+  try {
+    const nested = await openNested(context, folder);
+    const inner = await captureTree(nested.context);
+    captured.nested.push({ path: folder, head: nested.head, tree: inner.tree });
+    captured.nested.push(...inner.nested.map((entry) => ({ ...entry, path: below(entry.path) })));
+    captured.skipped.push(...inner.skipped.map((entry) => ({ ...entry, path: below(entry.path) })));
+    for (const [path, mode] of inner.permissions) captured.permissions.set(below(path), mode);
+    captured.emptyDirs.push(...(inner.tree === '' ? [folder] : []), ...inner.emptyDirs.map(below));
+  } catch (error) {
+    if (error instanceof GitFailure && /No space left|Read-only file system/.test(error.stderr)) throw error;
+    captured.skipped.push({
+      path: folder,
+      reason: `the nested repository ${displayPath(folder)} cannot be read (${messageOf(error)})`,
+    });
+  }
+}

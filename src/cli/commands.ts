@@ -1,0 +1,269 @@
+/**
+ * Every command, in one place: the parser, `-h`, the command reference and the man page are made from this table.
+ * A command's module is loaded only when it runs.
+ */
+
+export interface OptionSpec {
+  type: 'boolean' | 'string';
+  /** Given more than once, all count. */
+  many?: true;
+  alias?: string;
+  /** How the value is called in the help text. */
+  value?: string;
+  describe: string;
+}
+
+export interface CommandSpec {
+  name: string;
+  /** What comes after the options, as the usage line shows it. */
+  operands: string;
+  /** How many operands there may be before `--`. */
+  maxOperands: number;
+  /** Operands after `--` are paths; without this a `--` has no meaning. */
+  paths: boolean;
+  summary: string;
+  description: string;
+  options: Readonly<Record<string, OptionSpec>>;
+  examples: readonly (readonly [command: string, meaning: string])[];
+  exitCodes: Readonly<Record<number, string>>;
+  load: () => Promise<CommandModule>;
+}
+
+/** Parsed arguments: options by name, operands, and the paths after `--`. */
+export interface Arguments {
+  options: Readonly<Record<string, boolean | string | readonly string[] | undefined>>;
+  operands: readonly string[];
+  paths: readonly string[];
+}
+
+export interface CommandModule {
+  run: (args: Arguments, terminal: import('./terminal.ts').Terminal) => Promise<number>;
+}
+
+export const globalOptions: Readonly<Record<string, OptionSpec>> = {
+  json: { type: 'boolean', describe: 'Print one JSON document on standard output' },
+  quiet: { type: 'boolean', alias: 'q', describe: 'Print nothing but errors' },
+  help: { type: 'boolean', alias: 'h', describe: 'Show this text' },
+};
+
+const common = {
+  0: 'done',
+  1: 'failed; the message says what was not changed',
+  2: 'wrong usage',
+  6: 'busy: another git-pitr, or a database in use',
+};
+const stops = { 8: 'an interrupted restore needs --continue or --abort' };
+
+export const commands: readonly CommandSpec[] = [
+  {
+    name: 'init',
+    operands: '',
+    maxOperands: 0,
+    paths: false,
+    summary: 'find databases and ignored secrets, and propose to record them',
+    description:
+      'Looks for SQLite databases (also ignored ones, but not in dependency folders) and for ignored .env files, and proposes the git config that records them. Asks on a terminal; without one it only says what it would do, unless --yes is given.',
+    options: { yes: { type: 'boolean', alias: 'y', describe: 'Accept every proposal' } },
+    examples: [
+      ['git pitr init', 'show what was found, and ask'],
+      ['git pitr init --yes', 'accept all of it'],
+    ],
+    exitCodes: common,
+    load: () => import('./commands/init.ts'),
+  },
+  {
+    name: 'snapshot',
+    operands: '',
+    maxOperands: 0,
+    paths: false,
+    summary: 'record the working tree, the index, the refs and the databases',
+    description:
+      'Records the present state as a commit on refs/pitr/<worktree>. Nothing of yours is touched: not HEAD, the branches, the index or any file. When nothing changed since the newest snapshot, nothing is created.',
+    options: {
+      message: {
+        type: 'string',
+        alias: 'm',
+        value: 'MSG',
+        describe: 'Say what this state is; such a snapshot is recorded even when nothing changed',
+      },
+      type: {
+        type: 'string',
+        value: 'TYPE',
+        describe: 'snapshot (default), safety, incremental, archive or migration',
+      },
+      trigger: {
+        type: 'string',
+        value: 'WHAT',
+        describe: 'What caused it: manual (default), watch, guard, agent, hook:<name>, schedule:<name>',
+      },
+      pin: { type: 'boolean', describe: 'Never let retention drop it' },
+      'allow-empty': { type: 'boolean', describe: 'Record it even when nothing changed' },
+      'no-databases': { type: 'boolean', describe: 'Leave the databases out' },
+      force: { type: 'boolean', alias: 'f', describe: 'Also when the working tree is your home folder or /' },
+    },
+    examples: [
+      ['git pitr snapshot', 'record what is there now'],
+      ['git pitr snapshot -m "before the upgrade" --pin', 'a restore point with a name, kept for good'],
+    ],
+    exitCodes: {
+      ...common,
+      3: 'recorded, but for what is listed (a database that cannot be read)',
+      4: 'refused: too large, or the home folder',
+      ...stops,
+    },
+    load: () => import('./commands/snapshot.ts'),
+  },
+  {
+    name: 'list',
+    operands: '',
+    maxOperands: 0,
+    paths: false,
+    summary: 'list the snapshots, newest first',
+    description: 'Lists the snapshots of this worktree, newest first.',
+    options: {
+      since: { type: 'string', value: 'TIME', describe: 'Only those at or after this time' },
+      until: { type: 'string', value: 'TIME', describe: 'Only those at or before this time' },
+      type: { type: 'string', value: 'TYPE', describe: 'Only those of this type' },
+      trigger: { type: 'string', value: 'WHAT', describe: 'Only those with this trigger' },
+      path: { type: 'string', value: 'PATH', describe: 'Only those that changed this path' },
+      grep: { type: 'string', value: 'TEXT', describe: 'Only those whose message holds this text' },
+      number: { type: 'string', alias: 'n', value: 'N', describe: 'At most so many' },
+    },
+    examples: [
+      ['git pitr list -n 10', 'the ten newest'],
+      ['git pitr list --since yesterday --path src/app.ts', 'those since yesterday that changed a file'],
+    ],
+    exitCodes: common,
+    load: () => import('./commands/list.ts'),
+  },
+  {
+    name: 'show',
+    operands: '[SEL]',
+    maxOperands: 1,
+    paths: false,
+    summary: 'show one snapshot',
+    description:
+      'Shows one snapshot: what it holds, what changed against the one before, what was left out and why. Default: the latest.',
+    options: {},
+    examples: [
+      ['git pitr show', 'the latest'],
+      ['git pitr show latest~2', 'two before it'],
+      ['git pitr show "@{yesterday 18:00}"', 'the one in force at that time'],
+    ],
+    exitCodes: { ...common, 5: 'no such snapshot' },
+    load: () => import('./commands/show.ts'),
+  },
+  {
+    name: 'diff',
+    operands: '[SEL [SEL]] [-- PATH...]',
+    maxOperands: 2,
+    paths: true,
+    summary: 'show what differs between snapshots, or between a snapshot and now',
+    description:
+      'Shows how the files of two states differ: the latest snapshot against now, one snapshot against now, or two snapshots.',
+    options: {
+      stat: { type: 'boolean', describe: 'Only how many lines changed in each file' },
+      'name-only': { type: 'boolean', describe: 'Only the names' },
+      db: { type: 'string', many: true, value: 'NAME', describe: 'Only this database' },
+    },
+    examples: [
+      ['git pitr diff', 'what changed since the latest snapshot'],
+      ['git pitr diff latest~1 latest --stat -- src', 'what the latest snapshot changed below src'],
+    ],
+    exitCodes: { ...common, 5: 'no such snapshot, path or database' },
+    load: () => import('./commands/diff.ts'),
+  },
+  {
+    name: 'restore',
+    operands: '[--] [PATH...]',
+    maxOperands: Number.POSITIVE_INFINITY,
+    paths: true,
+    summary: 'bring files and databases back to a point in time',
+    description:
+      'Brings files and databases back to the newest snapshot at or before a time, never a later one. With paths, only these; without paths and --db, all files; with --all, all files and every registered database. First the present state is recorded: git pitr undo brings it back. HEAD, the branches and the index are not touched (but for --staged).',
+    options: {
+      at: {
+        type: 'string',
+        value: 'TIME',
+        describe: 'The time: "10 minutes ago", "yesterday 18:00", 14:05, 2026-11-20T14:05:00Z, @1763640000',
+      },
+      snapshot: {
+        type: 'string',
+        value: 'SEL',
+        describe: 'The snapshot: id, prefix, latest, latest~2, "@{TIME}"',
+      },
+      source: {
+        type: 'string',
+        value: 'WHAT',
+        describe: 'snapshots (default), or history: tracked files from the commit checked out then',
+      },
+      db: {
+        type: 'string',
+        many: true,
+        value: 'NAME',
+        describe: 'This registered database; may be given more than once',
+      },
+      all: { type: 'boolean', describe: 'All files and every registered database' },
+      staged: { type: 'boolean', describe: 'Bring the index back too' },
+      into: { type: 'string', value: 'DIR', describe: 'Write into this new or empty folder instead' },
+      'dry-run': { type: 'boolean', alias: 'n', describe: 'Show the plan and change nothing' },
+      force: {
+        type: 'boolean',
+        alias: 'f',
+        describe: 'Go on over uncommitted changes (they are recorded first)',
+      },
+      'keep-changes': { type: 'boolean', describe: 'Leave paths with uncommitted changes alone' },
+      'keep-new': { type: 'boolean', describe: 'Leave files alone that did not exist then' },
+      yes: { type: 'boolean', alias: 'y', describe: 'Answer every question with yes' },
+      continue: { type: 'boolean', describe: 'Finish an interrupted restore' },
+      abort: { type: 'boolean', describe: 'Take an interrupted restore back' },
+    },
+    examples: [
+      ['git pitr restore --at "10 minutes ago"', 'all files as they were ten minutes ago'],
+      ['git pitr restore --at "yesterday 18:00" --all --dry-run', 'what would come back, databases too'],
+      ['git pitr restore --snapshot latest~1 -- src/app.ts', 'one file, from the snapshot before the latest'],
+      ['git pitr restore --at 14:05 --db app', 'only the database app'],
+    ],
+    exitCodes: {
+      ...common,
+      3: 'done in part; what was not is listed',
+      4: 'refused: uncommitted changes would be overwritten, or the folder is not empty',
+      5: 'no snapshot at or before that time, no such snapshot, path or database',
+      7: 'what came back is not what was recorded; it was taken back',
+      ...stops,
+    },
+    load: () => import('./commands/restore.ts'),
+  },
+  {
+    name: 'undo',
+    operands: '',
+    maxOperands: 0,
+    paths: false,
+    summary: 'take back the last restore; again is a redo',
+    description:
+      'Brings back the state before the last restore: its paths and databases, nothing else. Undoing twice is a redo. Asks only about what changed since that restore.',
+    options: {
+      'dry-run': { type: 'boolean', alias: 'n', describe: 'Show the plan and change nothing' },
+      force: {
+        type: 'boolean',
+        alias: 'f',
+        describe: 'Go on over what changed since the restore (it is recorded first)',
+      },
+      'keep-changes': { type: 'boolean', describe: 'Leave alone what changed since the restore' },
+      yes: { type: 'boolean', alias: 'y', describe: 'Answer every question with yes' },
+    },
+    examples: [['git pitr undo', 'take back the last restore']],
+    exitCodes: {
+      ...common,
+      4: 'refused: something changed since the restore',
+      5: 'there is nothing to undo',
+      7: 'the state before cannot be brought back whole',
+      ...stops,
+    },
+    load: () => import('./commands/undo.ts'),
+  },
+];
+
+export function findCommand(name: string): CommandSpec | undefined {
+  return commands.find((command) => command.name === name);
+}

@@ -1,0 +1,130 @@
+import { captureWorktree } from '../../capture/capture.ts';
+import { requireDatabase } from '../../databases/registry.ts';
+import { ExitCode, PitrError } from '../../errors.ts';
+import type { Repository } from '../../git/repository.ts';
+import { gitOnTerminal } from '../../git/terminal.ts';
+import { emptyTree, resolveTree } from '../../git/trees.ts';
+import { currentTime } from '../../system/clock.ts';
+import { readCatalog } from '../../timeline/catalog.ts';
+import { compareDatabases, compareFiles } from '../../timeline/compare.ts';
+import { selectSnapshot } from '../../timeline/select.ts';
+import type { Snapshot, SnapshotDatabase } from '../../timeline/snapshot.ts';
+import { lockLine } from '../../timeline/take.ts';
+import type { Arguments } from '../commands.ts';
+import { openHere } from '../open.ts';
+import type { Terminal } from '../terminal.ts';
+
+interface Side {
+  label: string;
+  tree: string;
+  databases: readonly SnapshotDatabase[];
+}
+
+export async function run({ operands, paths, options }: Arguments, terminal: Terminal): Promise<number> {
+  const { repository, config } = await openHere();
+  const names = (options['db'] ?? []) as readonly string[];
+  for (const name of names) requireDatabase(config, name);
+  const { snapshots } = await readCatalog(repository);
+  const now = new Date(currentTime());
+  const from = await sideOf(repository, await selectSnapshot(snapshots, operands[0] ?? 'latest', now));
+  const to =
+    operands[1] === undefined
+      ? await presentSide(repository, config)
+      : await sideOf(repository, await selectSnapshot(snapshots, operands[1], now));
+  const databases = compareDatabases(from.databases, to.databases).filter(
+    ({ name }) => names.length === 0 || names.includes(name),
+  );
+  const cwd = process.cwd();
+  const files = names.length > 0 ? [] : await compareFiles(repository, from.tree, to.tree, paths, cwd);
+  if (paths.length > 0 && files.length === 0)
+    await requirePaths(repository, paths, [from.tree, to.tree], cwd);
+  terminal.result({ from: from.label, to: to.label, files, databases });
+  if (!terminal.json && !terminal.quiet)
+    await print(repository, from, to, files, databases, { paths, cwd, options, terminal });
+  return ExitCode.done;
+}
+
+async function sideOf(repository: Repository, snapshot: Snapshot): Promise<Side> {
+  return {
+    label: snapshot.id,
+    tree: await resolveTree(repository, `${snapshot.commit}:files`),
+    databases: snapshot.databases,
+  };
+}
+
+/** The present state; the databases are compared as far as that is possible without copying them. */
+async function presentSide(
+  repository: Repository,
+  config: Awaited<ReturnType<typeof openHere>>['config'],
+): Promise<Side> {
+  const lock = await lockLine(repository, config, 'diff');
+  try {
+    const capture = await captureWorktree(repository, config);
+    const { captureNow } = await import('../../databases/present.ts');
+    return { label: 'now', tree: capture.files, databases: await captureNow(repository, config) };
+  } finally {
+    lock.release();
+  }
+}
+
+async function requirePaths(
+  repository: Repository,
+  paths: readonly string[],
+  trees: readonly string[],
+  cwd: string,
+): Promise<void> {
+  for (const tree of trees) if ((await compareFiles(repository, '', tree, paths, cwd)).length > 0) return;
+  throw new PitrError(
+    'noMatch',
+    `${paths.map((path) => `"${path}"`).join(', ')} matches no file in either state.`,
+    { hints: ['Paths are relative to the current folder.'] },
+  );
+}
+
+interface Shown {
+  paths: readonly string[];
+  cwd: string;
+  options: Arguments['options'];
+  terminal: Terminal;
+}
+
+async function print(
+  repository: Repository,
+  from: Side,
+  to: Side,
+  files: readonly { path: string; status: string }[],
+  databases: readonly { name: string; status: string }[],
+  shown: Shown,
+): Promise<void> {
+  const { terminal, options, paths, cwd } = shown;
+  for (const { name, status } of databases)
+    if (status !== 'unchanged') terminal.print(`database ${name}: ${status}`);
+  if (files.length === 0) {
+    if (databases.every(({ status }) => status === 'unchanged'))
+      terminal.print(`Nothing differs between ${from.label} and ${to.label}.`);
+    return;
+  }
+  if (options['name-only'] === true) {
+    for (const { path } of files) terminal.print(path);
+    return;
+  }
+  const none = emptyTree(repository);
+  const format = options['stat'] === true ? '--stat' : '--patch';
+  const colour = terminal.colours ? [] : ['--no-color'];
+  await gitOnTerminal(
+    [
+      'diff',
+      '--no-ext-diff',
+      '--no-textconv',
+      '--find-renames',
+      format,
+      ...colour,
+      '--end-of-options',
+      from.tree || none,
+      to.tree || none,
+      '--',
+      ...paths,
+    ],
+    cwd,
+  );
+}

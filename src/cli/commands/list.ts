@@ -1,0 +1,44 @@
+import { ExitCode, PitrError } from '../../errors.ts';
+import { readCatalog } from '../../timeline/catalog.ts';
+import { filterSnapshots, type SnapshotFilter } from '../../timeline/filter.ts';
+import { parseWhen } from '../../timeline/when.ts';
+import { currentTime } from '../../system/clock.ts';
+import type { Arguments } from '../commands.ts';
+import { openHere, text } from '../open.ts';
+import type { Terminal } from '../terminal.ts';
+import { snapshotLine } from '../text/snapshot.ts';
+
+export async function run({ options }: Arguments, terminal: Terminal): Promise<number> {
+  const { repository } = await openHere();
+  const { snapshots, problems } = await readCatalog(repository);
+  const found = await filterSnapshots(repository, snapshots, await filterOf(options, repository.prefix));
+  for (const snapshot of found) terminal.print(snapshotLine(snapshot, terminal));
+  if (snapshots.length === 0)
+    terminal.print('There is no snapshot here yet. Take the first: git pitr snapshot');
+  else if (found.length === 0) terminal.print(`None of the ${snapshots.length} snapshots fits.`);
+  for (const { commit, problem } of problems) terminal.remark(`${commit.slice(0, 12)}: ${problem}`);
+  terminal.result({ snapshots: found });
+  return ExitCode.done;
+}
+
+async function filterOf(options: Arguments['options'], prefix: string): Promise<SnapshotFilter> {
+  const now = new Date(currentTime());
+  const since = text(options['since']);
+  const until = text(options['until']);
+  const path = text(options['path']);
+  const number = text(options['number']);
+  if (number !== undefined && !/^\d{1,9}$/.test(number))
+    throw new PitrError('usage', `-n takes a number, not "${number}".`);
+  const entries = {
+    sinceMs: since === undefined ? undefined : (await parseWhen(since, { now, edge: 'start' })).epochMs,
+    untilMs: until === undefined ? undefined : (await parseWhen(until, { now, edge: 'end' })).epochMs,
+    type: text(options['type']),
+    trigger: text(options['trigger']),
+    path: path === undefined ? undefined : `${prefix}${path}`,
+    text: text(options['grep']),
+    limit: number === undefined ? undefined : Number(number),
+  };
+  return Object.fromEntries(
+    Object.entries(entries).filter(([, value]) => value !== undefined),
+  ) as SnapshotFilter;
+}

@@ -1,0 +1,173 @@
+import { requireDatabase } from '../../databases/registry.ts';
+import { ExitCode, PitrError } from '../../errors.ts';
+import { executeRestore, refuseUncommitted, type RestoreOutcome } from '../../restore/execute.ts';
+import { prepareRestore } from '../../restore/prepare.ts';
+import type { Context, PreparedRestore, RestoreRequest } from '../../restore/request.ts';
+import { resumeRestore } from '../../restore/undo.ts';
+import { currentTime } from '../../system/clock.ts';
+import { readCatalog } from '../../timeline/catalog.ts';
+import { selectSnapshot } from '../../timeline/select.ts';
+import { formatAge, formatInstant, type Instant, parseWhen } from '../../timeline/when.ts';
+import type { Arguments } from '../commands.ts';
+import { confirm } from '../ask.ts';
+import { openHere, text } from '../open.ts';
+import type { Terminal } from '../terminal.ts';
+import { planJson, planText } from '../text/plan.ts';
+import { describeTime } from '../text/snapshot.ts';
+
+export async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const { options } = args;
+  const context = await openHere();
+  if (options['continue'] === true || options['abort'] === true) return resume(context, args, terminal);
+  const request = await requestOf(context, args);
+  const into = text(options['into']);
+  if (into !== undefined)
+    return (await import('./restoreInto.ts')).restoreInto(
+      context,
+      request,
+      into,
+      terminal,
+      options['dry-run'] === true,
+    );
+  const prepared = await prepareRestore(context, request);
+  echoTarget(prepared, terminal);
+  return carryOutPrepared(context, prepared, options, terminal);
+}
+
+/** Dry run, question, guard and execution: the same for `restore` and `undo`. */
+export async function carryOutPrepared(
+  context: Context,
+  prepared: PreparedRestore,
+  options: Arguments['options'],
+  terminal: Terminal,
+): Promise<number> {
+  const report = (outcome: RestoreOutcome | undefined) => {
+    const { instant, snapshot } = prepared;
+    const shown =
+      instant === undefined
+        ? null
+        : {
+            time: new Date(instant.epochMs).toISOString(),
+            zone: instant.timeZone,
+            text: formatInstant(instant),
+          };
+    terminal.result({
+      instant: shown,
+      snapshot,
+      plan: planJson(prepared),
+      applied: outcome?.applied ?? false,
+      safety: outcome?.safety ?? null,
+    });
+  };
+  const partial = prepared.databasesLeft.length > 0 ? ExitCode.partial : ExitCode.done;
+  if (options['dry-run'] === true) {
+    terminal.print(planText(prepared, terminal));
+    terminal.print('This was a dry run: nothing was changed.');
+    report(undefined);
+    return partial;
+  }
+  const agreed = options['force'] === true || options['yes'] === true;
+  if (!agreed && terminal.interactive) {
+    terminal.print(planText(prepared, terminal));
+    const warning = prepared.uncommitted.size > 0 ? ' The uncommitted changes are recorded first.' : '';
+    if (!(await confirm(`Carry this out?${warning}`))) {
+      terminal.print('Nothing was changed.');
+      return ExitCode.refused;
+    }
+  } else if (!agreed) {
+    if (prepared.uncommitted.size + prepared.changedDatabases.length > 0)
+      terminal.print(planText(prepared, terminal));
+    refuseUncommitted(prepared);
+  }
+  const { startProgress } = await import('../progress.ts');
+  const progress = startProgress(terminal, prepared.plan.entries.length, 'restoring');
+  const outcome = await executeRestore(context, prepared, { force: true, onStep: progress.step }).finally(
+    progress.end,
+  );
+  if (agreed || !terminal.interactive) terminal.print(planText(prepared, terminal));
+  const moved =
+    prepared.plan.entries.length + prepared.databases.filter(({ action }) => action === 'restore').length;
+  terminal.print(
+    moved === 0
+      ? 'Everything in scope is as it was then; nothing had to change.'
+      : `Done. The state before is snapshot ${outcome.safety.id}; git pitr undo brings it back.`,
+  );
+  report(outcome);
+  return partial;
+}
+
+function echoTarget({ instant, snapshot }: PreparedRestore, terminal: Terminal): void {
+  const age = formatAge(Date.parse(snapshot.time), currentTime());
+  if (instant !== undefined) terminal.print(`At ${formatInstant(instant)}:`);
+  terminal.print(
+    `Snapshot ${terminal.paint('yellow', snapshot.id)} of ${describeTime(snapshot.time)} (${age} ago)${snapshot.message === '' ? '' : `: ${snapshot.message}`}`,
+  );
+}
+
+async function requestOf(context: Context, { options, operands, paths }: Arguments): Promise<RestoreRequest> {
+  const names = (options['db'] ?? []) as readonly string[];
+  for (const name of names) requireDatabase(context.config, name);
+  const pathspecs = [...operands, ...paths];
+  const all = options['all'] === true;
+  if (all && (pathspecs.length > 0 || names.length > 0)) {
+    throw new PitrError(
+      'usage',
+      '--all already means all files and every database; give paths or --db without it.',
+    );
+  }
+  return {
+    target: await targetOf(context, options),
+    files: all || pathspecs.length > 0 || names.length === 0,
+    pathspecs,
+    cwd: process.cwd(),
+    databases: { names, all },
+    staged: options['staged'] === true,
+    keepChanges: options['keep-changes'] === true,
+    keepNew: options['keep-new'] === true,
+  };
+}
+
+async function targetOf(context: Context, options: Arguments['options']): Promise<RestoreRequest['target']> {
+  const at = text(options['at']);
+  const selector = text(options['snapshot']);
+  const source = text(options['source']) ?? 'snapshots';
+  if (source !== 'snapshots' && source !== 'history')
+    throw new PitrError('usage', `--source is snapshots or history, not "${source}".`);
+  if ((at === undefined) === (selector === undefined)) {
+    throw new PitrError(
+      'usage',
+      at === undefined
+        ? 'Say where to go: --at TIME or --snapshot SEL.'
+        : 'Give either --at or --snapshot, not both.',
+      {
+        hints: ['git pitr restore --at "10 minutes ago"', 'git pitr list shows the snapshots.'],
+      },
+    );
+  }
+  const now = new Date(currentTime());
+  if (at !== undefined) return { instant: (await parseWhen(at, { now })) satisfies Instant, source };
+  if (source === 'history') throw new PitrError('usage', '--source history goes with --at TIME.');
+  return {
+    snapshot: await selectSnapshot((await readCatalog(context.repository)).snapshots, selector ?? '', now),
+  };
+}
+
+async function resume(context: Context, { options }: Arguments, terminal: Terminal): Promise<number> {
+  if (options['continue'] === true && options['abort'] === true)
+    throw new PitrError('usage', 'Give either --continue or --abort, not both.');
+  const end = options['continue'] === true ? 'after' : 'before';
+  const { operation, safety } = await resumeRestore(context, end, {
+    force: options['force'] === true || options['yes'] === true,
+  });
+  terminal.print(
+    end === 'after'
+      ? `Done: the restore to ${operation.target.id} is complete; git pitr undo takes it back.`
+      : `Taken back: everything is as it was before the restore to ${operation.target.id}.`,
+  );
+  terminal.result({
+    operation: { target: operation.target, before: operation.before },
+    applied: end === 'after',
+    safety,
+  });
+  return ExitCode.done;
+}

@@ -1,0 +1,28 @@
+import { ExitCode, PitrError } from '../../errors.ts';
+import { restoreIntoFolder } from '../../restore/into.ts';
+import type { Context, RestoreRequest } from '../../restore/request.ts';
+import type { Terminal } from '../terminal.ts';
+import { count, describeTime } from '../text/snapshot.ts';
+
+/** `restore --into DIR` */
+export async function restoreInto(
+  context: Context,
+  request: RestoreRequest,
+  folder: string,
+  terminal: Terminal,
+  dryRun: boolean,
+): Promise<number> {
+  if (dryRun)
+    throw new PitrError(
+      'usage',
+      '--into writes only into a new or empty folder, so there is no --dry-run for it.',
+      { hints: ['git pitr show lists what a snapshot holds.'] },
+    );
+  const { snapshot, into, files, databases } = await restoreIntoFolder(context, request, folder);
+  terminal.print(
+    `Wrote ${count(files, 'file')} of snapshot ${snapshot.id} (${describeTime(snapshot.time)}) into ${into}.`,
+  );
+  for (const { name, path } of databases) terminal.print(`  database ${name}: ${path}`);
+  terminal.result({ snapshot, into, files, databases, applied: true });
+  return ExitCode.done;
+}

@@ -1,0 +1,77 @@
+import { ExitCode, PitrError } from '../../errors.ts';
+import type { Snapshot, SnapshotType } from '../../timeline/snapshot.ts';
+import { isSnapshotType, snapshotTypes, triggerPattern } from '../../timeline/snapshot.ts';
+import { takeSnapshot } from '../../timeline/take.ts';
+import type { Arguments } from '../commands.ts';
+import { openHere, text } from '../open.ts';
+import type { Terminal } from '../terminal.ts';
+import { refuseWhileInterrupted } from '../../restore/journal.ts';
+import { count, describeBytes, describeTime } from '../text/snapshot.ts';
+
+export async function run({ options }: Arguments, terminal: Terminal): Promise<number> {
+  const type = typeOf(text(options['type']));
+  const trigger = triggerOf(text(options['trigger']));
+  const { repository, config } = await openHere();
+  refuseWhileInterrupted(repository);
+  const label = text(options['message']);
+  const taken = await takeSnapshot(repository, config, {
+    type,
+    trigger,
+    ...(label === undefined ? {} : { label }),
+    pinned: options['pin'] === true,
+    allowEmpty: options['allow-empty'] === true,
+    databases: options['no-databases'] !== true,
+    force: options['force'] === true,
+  });
+  const snapshot = taken.snapshot ?? (await existing(taken.commit, repository));
+  terminal.print(
+    taken.created
+      ? describeCreated(snapshot, terminal)
+      : `Nothing changed since ${terminal.paint('yellow', taken.id)} of ${describeTime(snapshot.time)}.`,
+  );
+  for (const { path, reason } of snapshot.skipped) terminal.remark(`left out: ${path}: ${reason}`);
+  for (const { name, reason } of taken.failedDatabases)
+    terminal.remark(`not recorded: database ${name}: ${reason}`);
+  terminal.result({
+    created: taken.created,
+    snapshot: {
+      ...snapshot,
+      failedDatabases: taken.failedDatabases.map(({ name, reason }) => ({ name, reason })),
+    },
+  });
+  return taken.failedDatabases.length > 0 ? ExitCode.partial : ExitCode.done;
+}
+
+async function existing(commit: string, repository: Parameters<typeof takeSnapshot>[0]): Promise<Snapshot> {
+  const { readSnapshot } = await import('../../timeline/catalog.ts');
+  const snapshot = await readSnapshot(repository, commit);
+  if (snapshot === undefined)
+    throw new PitrError('integrity', `The newest snapshot ${commit} cannot be read.`);
+  return snapshot;
+}
+
+function typeOf(given: string | undefined): SnapshotType {
+  if (given === undefined) return 'snapshot';
+  if (isSnapshotType(given)) return given;
+  throw new PitrError('usage', `"${given}" is not a type of snapshot.`, {
+    hints: [`Types: ${snapshotTypes.join(', ')}.`],
+  });
+}
+
+function triggerOf(given: string | undefined): string {
+  if (given === undefined) return 'manual';
+  if (triggerPattern.test(given)) return given;
+  throw new PitrError('usage', `"${given}" is not a trigger.`, {
+    hints: ['Triggers: manual, watch, guard, agent, hook:<name>, schedule:<name>.'],
+  });
+}
+
+function describeCreated(snapshot: Snapshot, terminal: Terminal): string {
+  const { added, modified, deleted } = snapshot.changes;
+  const lines = [
+    `Recorded ${terminal.paint('yellow', snapshot.id)} at ${describeTime(snapshot.time)}: ${added} added, ${modified} modified, ${deleted} deleted; ${count(snapshot.files, 'file')}, ${describeBytes(snapshot.bytes)}.`,
+  ];
+  for (const database of snapshot.databases)
+    lines.push(`  database ${database.name} (${database.engine}), ${describeBytes(database.bytes)}`);
+  return lines.join('\n');
+}

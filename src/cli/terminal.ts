@@ -1,0 +1,70 @@
+import { writeSync } from 'node:fs';
+import type { PitrError } from '../errors.ts';
+
+/** Where a command prints: text for people, or one JSON document. */
+export interface Terminal {
+  json: boolean;
+  quiet: boolean;
+  /** True when a person can be asked. */
+  interactive: boolean;
+  colours: boolean;
+  /** Text for standard output; nothing under `--quiet` and `--json`. */
+  print(text: string): void;
+  /** The JSON document; nothing without `--json`. */
+  result(document: unknown): void;
+  /** Remarks for standard error: warnings, progress. */
+  remark(text: string): void;
+  /** Paints text where colours are on. */
+  paint(colour: Colour, text: string): string;
+  fail(error: PitrError): void;
+}
+
+const codes = { red: 31, green: 32, yellow: 33, blue: 34, cyan: 36, dim: 2, bold: 1 } as const;
+export type Colour = keyof typeof codes;
+
+export function openTerminal(options: { json: boolean; quiet: boolean }): Terminal {
+  const { json, quiet } = options;
+  const colours =
+    !json && process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb';
+  const paint = (colour: Colour, text: string) => (colours ? `\x1b[${codes[colour]}m${text}\x1b[0m` : text);
+  return {
+    json,
+    quiet,
+    interactive: !json && process.stdin.isTTY && process.stdout.isTTY,
+    colours,
+    paint,
+    print: (text) => {
+      if (!json && !quiet) write(1, text.endsWith('\n') ? text : `${text}\n`);
+    },
+    result: (document) => {
+      if (json) write(1, `${JSON.stringify(document, null, 2)}\n`);
+    },
+    remark: (text) => {
+      if (!quiet) write(2, `${text}\n`);
+    },
+    fail: (error) => {
+      const { kind, message, hints, details } = error;
+      if (json) write(1, `${JSON.stringify({ error: { kind, message, hints, ...details } }, null, 2)}\n`);
+      write(2, `${paintError('error:')} ${message}\n${hints.map((hint) => `  ${hint}\n`).join('')}`);
+    },
+  };
+}
+
+function paintError(text: string): string {
+  return process.stderr.isTTY && (process.env['NO_COLOR'] ?? '') === '' ? `\x1b[31m${text}\x1b[0m` : text;
+}
+
+/** Writes all of it before it returns: the process ends with an exit code, not with a flush. */
+function write(handle: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += writeSync(handle, bytes, written);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === 'EPIPE') return; // the reader has gone (`| head`): as quiet as git is about it
+      if (code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
+    }
+  }
+}

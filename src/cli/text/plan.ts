@@ -1,0 +1,80 @@
+import { displayPath } from '../../git/paths.ts';
+import type { PlanEntry } from '../../restore/plan.ts';
+import type { PreparedRestore } from '../../restore/request.ts';
+import type { Terminal } from '../terminal.ts';
+import { count, describeBytes } from './snapshot.ts';
+
+/** A restore's plan, as text and as JSON. */
+
+const words = { create: 'create', overwrite: 'overwrite', delete: 'delete', mode: 'change mode of' } as const;
+const colours = { create: 'green', overwrite: 'yellow', delete: 'red', mode: 'cyan' } as const;
+
+export function planText(prepared: PreparedRestore, terminal: Terminal): string {
+  const { plan, databases, uncommitted } = prepared;
+  const lines: string[] = [];
+  for (const entry of plan.entries) {
+    const mark = uncommitted.has(entry.path)
+      ? terminal.paint('red', prepared.kind === 'undo' ? '  (changed since)' : '  (uncommitted changes)')
+      : '';
+    lines.push(
+      `  ${terminal.paint(colours[entry.action], words[entry.action].padEnd(14))} ${displayPath(entry.path)}${mark}`,
+    );
+  }
+  for (const { name, engine, action, target } of databases) {
+    const what = action === 'unchanged' ? 'is the same already' : `restore (${describeBytes(target.bytes)})`;
+    lines.push(`  ${terminal.paint('blue', 'database'.padEnd(14))} ${name} (${engine}): ${what}`);
+  }
+  if (prepared.staged)
+    lines.push(`  ${terminal.paint('blue', 'index'.padEnd(14))} back to what was staged then`);
+  for (const { path, reason } of plan.protected)
+    lines.push(`  ${terminal.paint('dim', 'leave alone'.padEnd(14))} ${displayPath(path)}: ${reason}`);
+  for (const { name, reason } of prepared.databasesLeft)
+    lines.push(`  ${terminal.paint('dim', 'leave alone'.padEnd(14))} database ${name}: ${reason}`);
+  return [...lines, planSummary(prepared)].join('\n');
+}
+
+export function planSummary({ plan, databases }: PreparedRestore): string {
+  const of = (action: PlanEntry['action']) => plan.entries.filter((entry) => entry.action === action).length;
+  const folders = plan.createDirs.length + plan.removeDirs.length;
+  const parts = [
+    `${of('create')} to create`,
+    `${of('overwrite')} to overwrite`,
+    `${of('delete')} to delete`,
+    ...(of('mode') > 0 ? [`${of('mode')} to change the mode of`] : []),
+    ...(folders > 0 ? [count(folders, 'empty folder')] : []),
+    ...(plan.protected.length > 0 ? [`${plan.protected.length} left alone`] : []),
+  ];
+  const restored = databases.filter(({ action }) => action === 'restore').length;
+  return `${parts.join(', ')}${databases.length > 0 ? `; ${count(restored, 'database')} to restore` : ''}.`;
+}
+
+export function planJson(prepared: PreparedRestore): Record<string, unknown> {
+  const { plan, databases, uncommitted } = prepared;
+  const of = (action: PlanEntry['action']) =>
+    plan.entries
+      .filter((entry) => entry.action === action)
+      .map(({ path, before, after, permissionsAfter }) => ({
+        path: displayPath(path),
+        ...(before === undefined ? {} : { from: before.mode }),
+        ...(after === undefined ? {} : { to: permissionsAfter ?? after.mode }),
+        uncommitted: uncommitted.has(path),
+      }));
+  return {
+    create: of('create'),
+    overwrite: of('overwrite'),
+    delete: of('delete'),
+    mode: of('mode'),
+    protected: [
+      ...plan.protected.map(({ path, reason }) => ({ path: displayPath(path), reason })),
+      ...prepared.databasesLeft.map(({ name, reason }) => ({ path: name, database: name, reason })),
+    ],
+    databases: databases.map(({ name, engine, path, action, target }) => ({
+      path: path === '' ? name : path,
+      name,
+      engine,
+      action,
+      sha256: target.sha256,
+    })),
+    directories: { create: plan.createDirs.map(displayPath), remove: plan.removeDirs.map(displayPath) },
+  };
+}

@@ -1,0 +1,53 @@
+import type { Config, DatabaseConfig } from '../config/config.ts';
+import type { Repository } from '../git/repository.ts';
+import type { SnapshotDatabase } from '../timeline/snapshot.ts';
+
+/**
+ * What every database engine offers. These doc comments are the contract; callers (capture, restore, verify, diff)
+ * know no engine by name.
+ */
+
+export interface EngineContext {
+  repository: Repository;
+  config: Config;
+  database: DatabaseConfig;
+  /** A private folder for working files, on the repository's disk; the caller removes it afterwards. */
+  scratchDir: string;
+  signal?: AbortSignal;
+}
+
+/** A consistent copy in the object store that nothing refers to yet. */
+export interface CapturedDatabase extends SnapshotDatabase {
+  /** The tree for `databases/<name>/`. */
+  tree: string;
+}
+
+export interface FailedDatabase {
+  name: string;
+  engine: string;
+  reason: string;
+}
+
+export interface DatabaseEngine {
+  readonly name: string;
+
+  /**
+   * Copies the database as it is at one instant, while others use it.
+   * @param previous the copy of the newest snapshot: an unchanged database is recognised by it without being read
+   *   again, and only chunks that changed are written
+   * Errors: `busy` past `pitr.lockTimeout`; `integrity` for a damaged database; `failed` with the reason otherwise.
+   */
+  capture(context: EngineContext, previous: CapturedDatabase | undefined): Promise<CapturedDatabase>;
+
+  /**
+   * Brings the live database to `target`, all of it or nothing, and checks that its content is the target's.
+   * @param now the copy that stands for what is overwritten; when the live database has moved on since, nothing is
+   *   changed. Absent where there is no database now.
+   * Errors: `busy` past `pitr.lockTimeout`; `refused` when the database changed since `now`; `integrity` when the
+   *   result is not the target (then the old state is back).
+   */
+  restore(context: EngineContext, target: CapturedDatabase, now: CapturedDatabase | undefined): Promise<void>;
+
+  /** Writes the copy into the folder `into` for people: a database file, or SQL. Gives the path written. */
+  materialize(context: EngineContext, source: CapturedDatabase, into: string): Promise<string>;
+}

@@ -1,0 +1,86 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import type { Config, DatabaseConfig } from '../config/config.ts';
+import { messageOf, PitrError } from '../errors.ts';
+import type { Repository } from '../git/repository.ts';
+import { ensurePrivateDir, randomId } from '../system/files.ts';
+import type { CapturedDatabase, DatabaseEngine, EngineContext, FailedDatabase } from './engine.ts';
+
+/** The registered databases of a repository, whatever their engines. */
+
+/** Engines load only when a database needs them: start-up is part of every hook. */
+const engines: Record<string, () => Promise<DatabaseEngine>> = {
+  sqlite: async () => (await import('./sqlite/engine.ts')).sqliteEngine,
+};
+
+export async function engineOf(database: DatabaseConfig): Promise<DatabaseEngine> {
+  const load = engines[database.engine];
+  if (load === undefined) {
+    throw new PitrError(
+      'usage',
+      `The database "${database.name}" is registered with the engine "${database.engine}", which git-pitr does not have.`,
+      {
+        hints: [
+          `Engines: ${Object.keys(engines).join(', ')}.`,
+          `git config pitr.database.${database.name}.engine sqlite`,
+        ],
+      },
+    );
+  }
+  return load();
+}
+
+/** The registered database of a name. Error: `noMatch`, listing what is registered. */
+export function requireDatabase(config: Config, name: string): DatabaseConfig {
+  const found = config.databases.find((database) => database.name === name);
+  if (found !== undefined) return found;
+  const names = config.databases.map((database) => database.name);
+  throw new PitrError('noMatch', `No database is registered as "${name}"; nothing was changed.`, {
+    hints: [
+      names.length === 0 ? 'None is registered.' : `Registered: ${names.join(', ')}.`,
+      `Register one: git config pitr.database.${name}.path <file>, or let git pitr init find them.`,
+    ],
+  });
+}
+
+/** Runs `work` with an engine's context, whose scratch folder is removed afterwards. */
+export async function withEngine<Result>(
+  repository: Repository,
+  config: Config,
+  database: DatabaseConfig,
+  work: (engine: DatabaseEngine, context: EngineContext) => Promise<Result>,
+): Promise<Result> {
+  const scratchDir = path.join(repository.lineDir, 'scratch', randomId());
+  ensurePrivateDir(path.dirname(scratchDir));
+  mkdirSync(scratchDir, { mode: 0o700 });
+  try {
+    return await work(await engineOf(database), { repository, config, database, scratchDir });
+  } finally {
+    rmSync(scratchDir, { recursive: true, force: true });
+  }
+}
+
+export interface DatabaseCaptures {
+  captured: CapturedDatabase[];
+  failed: FailedDatabase[];
+}
+
+/** Captures every registered database. One that fails is reported and never stops the others. */
+export async function captureDatabases(
+  repository: Repository,
+  config: Config,
+  previous: ReadonlyMap<string, CapturedDatabase>,
+): Promise<DatabaseCaptures> {
+  const result: DatabaseCaptures = { captured: [], failed: [] };
+  for (const database of config.databases) {
+    try {
+      const captured = await withEngine(repository, config, database, (engine, context) =>
+        engine.capture(context, previous.get(database.name)),
+      );
+      result.captured.push(captured);
+    } catch (error) {
+      result.failed.push({ name: database.name, engine: database.engine, reason: messageOf(error) });
+    }
+  }
+  return result;
+}

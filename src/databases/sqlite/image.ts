@@ -1,0 +1,50 @@
+import { createHash } from 'node:crypto';
+import { open, rm } from 'node:fs/promises';
+import { PitrError } from '../../errors.ts';
+import { readImage } from '../chunks.ts';
+import type { Repository } from '../../git/repository.ts';
+import type { CapturedDatabase, EngineContext } from '../engine.ts';
+import { type JournalVersions, journalVersions, rollbackVersions } from './header.ts';
+
+/** Writes the content of a copy to a new file and checks it against the recorded hash. Nothing is left on failure. */
+export async function writeTarget(
+  context: EngineContext,
+  source: CapturedDatabase,
+  file: string,
+): Promise<void> {
+  const handle = await open(file, 'wx', 0o644);
+  const hash = createHash('sha256');
+  let bytes = 0;
+  try {
+    for await (const chunk of readImage(context.repository, source.tree)) {
+      context.signal?.throwIfAborted();
+      hash.update(chunk);
+      bytes += chunk.length;
+      await handle.writeFile(chunk);
+    }
+    if (bytes !== source.bytes || hash.digest('hex') !== source.sha256) {
+      throw new PitrError(
+        'integrity',
+        `The recorded copy of the database "${source.name}" is not what was captured; nothing was changed.`,
+        {
+          hints: ['git fsck --full', 'git pitr verify looks for an intact snapshot.'],
+        },
+      );
+    }
+    await handle.sync();
+  } catch (error) {
+    await rm(file, { force: true });
+    throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The journal mode that a copy was recorded with. */
+export async function imageVersions(
+  repository: Repository,
+  source: CapturedDatabase,
+): Promise<JournalVersions> {
+  for await (const chunk of readImage(repository, source.tree)) return journalVersions(chunk);
+  return rollbackVersions;
+}

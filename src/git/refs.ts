@@ -1,0 +1,52 @@
+import { nullOid, type Repository } from './repository.ts';
+import { GitFailure, git } from './run.ts';
+
+export interface RefUpdate {
+  ref: string;
+  /** '' deletes the ref. */
+  to: string;
+  /** What it must be now; '' for "not there". */
+  from: string;
+}
+
+/**
+ * Moves refs in one transaction, each only if it still is what it was.
+ * @returns false when one of them had moved: then nothing was changed
+ */
+export async function updateRefs(repository: Repository, updates: readonly RefUpdate[]): Promise<boolean> {
+  const none = nullOid(repository);
+  const lines = updates.map(({ ref, to, from }) =>
+    to === '' ? `delete ${ref} ${from || none}` : `update ${ref} ${to} ${from || none}`,
+  );
+  const input = `start\n${lines.join('\n')}\nprepare\ncommit\n`;
+  try {
+    await git(['update-ref', '--no-deref', '--stdin'], { cwd: repository.worktree, input });
+    return true;
+  } catch (error) {
+    // "is at X but expected Y", "reference already exists", "unable to resolve", and somebody else's lock on it.
+    if (
+      error instanceof GitFailure &&
+      /cannot lock ref|reference already exists/.test(error.stderr) &&
+      !/No space|Permission denied|Read-only/.test(error.stderr)
+    ) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+/** What refs point to; a ref that is not there is not in the map. */
+export async function readRefOids(
+  repository: Repository,
+  refs: readonly string[],
+): Promise<Map<string, string>> {
+  const { stdout } = await git(['for-each-ref', '--format=%(refname) %(objectname)', ...refs], {
+    cwd: repository.worktree,
+  });
+  const found = new Map<string, string>();
+  for (const line of stdout.toString('utf8').split('\n')) {
+    const [ref, oid] = line.split(' ');
+    if (ref !== undefined && oid !== undefined && refs.includes(ref)) found.set(ref, oid);
+  }
+  return found;
+}

@@ -1,0 +1,107 @@
+import path from 'node:path';
+import { PitrError } from '../errors.ts';
+import { GitFailure, git } from './run.ts';
+
+/** Where one worktree and its repository are. All paths are absolute. */
+export interface Repository {
+  /** The top of the working tree. */
+  worktree: string;
+  /** The git directory of this worktree (holds its HEAD and index). */
+  gitDir: string;
+  /** The repository's shared git directory (holds objects and refs). */
+  commonDir: string;
+  objectDir: string;
+  objectFormat: 'sha1' | 'sha256';
+  /** The folder of the caller below the worktree, with a trailing slash; '' at the top. */
+  prefix: string;
+  /** The name of this worktree's timeline: `main`, or the administrative name of a linked worktree. */
+  line: string;
+  /** git-pitr's private folder of this repository. */
+  privateDir: string;
+  /** The private folder of this worktree's line. */
+  lineDir: string;
+}
+
+/** The oid that means "nothing", in the repository's hash. */
+export function nullOid(repository: Pick<Repository, 'objectFormat'>): string {
+  return '0'.repeat(repository.objectFormat === 'sha256' ? 64 : 40);
+}
+
+export function timelineRef(repository: Pick<Repository, 'line'>): string {
+  return `refs/pitr/${repository.line}`;
+}
+
+export const notesRef = 'refs/notes/pitr';
+
+/** Finds the repository around `cwd`. Errors: none here, bare, inside a git directory. */
+export async function findRepository(cwd: string = process.cwd()): Promise<Repository> {
+  const args = [
+    'rev-parse',
+    '--path-format=absolute',
+    '--is-bare-repository',
+    '--is-inside-git-dir',
+    '--git-dir',
+    '--git-common-dir',
+    '--git-path',
+    'objects',
+    '--show-object-format',
+    '--show-toplevel',
+    '--show-prefix',
+  ];
+  const { stdout, stderr, code } = await git(args, { cwd, okCodes: [0, 128] });
+  const lines = stdout.toString('utf8').split('\n');
+  const [bare, insideGitDir, gitDir, commonDir, objectDir, objectFormat, worktree, prefix] = lines;
+  if (gitDir === undefined || gitDir === '') throw discoveryError(cwd, stderr);
+  if (bare === 'true') {
+    throw new PitrError('failed', `${gitDir} is a bare repository: it has no working tree to record.`, {
+      hints: ['Run git pitr in a clone or a linked worktree (git worktree add).'],
+    });
+  }
+  if (insideGitDir === 'true' || worktree === undefined || worktree === '' || code !== 0) {
+    if (insideGitDir !== 'true' && stderr !== '') throw new GitFailure(args, code, stderr, null);
+    throw new PitrError('failed', `${cwd} is inside the git directory ${gitDir}, not in a working tree.`, {
+      hints: ['Change to the folder that holds your files and run the command again.'],
+    });
+  }
+  const common = commonDir as string;
+  const line = gitDir === common ? 'main' : lineName(path.basename(gitDir));
+  const privateDir = path.join(common, 'pitr');
+  return {
+    worktree,
+    gitDir,
+    commonDir: common,
+    objectDir: objectDir as string,
+    objectFormat: objectFormat === 'sha256' ? 'sha256' : 'sha1',
+    prefix: prefix ?? '',
+    line,
+    privateDir,
+    lineDir: path.join(privateDir, 'lines', line),
+  };
+}
+
+/** A linked worktree may be called `main` too: its line must not share the main worktree's. */
+function lineName(administrativeName: string): string {
+  return ['main', 'previous', 'anchor', 'incoming'].includes(administrativeName)
+    ? `${administrativeName}-worktree`
+    : administrativeName;
+}
+
+function discoveryError(cwd: string, stderr: string): PitrError {
+  if (/not a git repository/.test(stderr)) {
+    return new PitrError('failed', `${cwd} is not in a Git repository.`, {
+      hints: ['Run git init here first, or change to your repository.'],
+    });
+  }
+  if (/refstorage|reftable/i.test(stderr)) {
+    return new PitrError(
+      'failed',
+      `The repository at ${cwd} keeps its refs in the reftable format, which the git here cannot read.`,
+      {
+        hints: [
+          'Install a git that knows reftable (2.45 or newer), or convert the repository: git refs migrate --ref-format=files.',
+        ],
+      },
+    );
+  }
+  return new PitrError('failed', `git cannot read the repository at ${cwd}: ${stderr.trim()}`);
+}

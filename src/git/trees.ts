@@ -1,0 +1,159 @@
+import { ImportStream } from './fastImport.ts';
+import type { BytePath } from './paths.ts';
+import type { Repository } from './repository.ts';
+import { git, gitText, nulRecords, startGit } from './run.ts';
+
+/** Reading and making trees. */
+
+export interface TreeEntry {
+  mode: string;
+  oid: string;
+}
+
+/** One difference between two trees. `before` or `after` is missing where the path is not there. */
+export interface TreeChange {
+  path: BytePath;
+  before?: TreeEntry;
+  after?: TreeEntry;
+}
+
+export interface DiffOptions {
+  /** git pathspecs, relative to `cwd`. */
+  pathspecs?: readonly string[];
+  cwd?: string;
+  /** Also the trees on the way. */
+  trees?: boolean;
+}
+
+/** The oid of the empty tree in the repository's hash. */
+export function emptyTree(repository: Pick<Repository, 'objectFormat'>): string {
+  return repository.objectFormat === 'sha256'
+    ? '6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321'
+    : '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
+}
+
+/** The differences between two trees, in path order; '' stands for the empty tree. Streams: nothing is held. */
+export async function* diffTrees(
+  repository: Repository,
+  from: string,
+  to: string,
+  options: DiffOptions = {},
+): AsyncGenerator<TreeChange> {
+  const none = emptyTree(repository);
+  if ((from || none) === (to || none)) return;
+  const flags = [
+    '-r',
+    ...(options.trees === true ? ['-t'] : []),
+    '-z',
+    '--raw',
+    '--no-renames',
+    '--no-abbrev',
+    '--ignore-submodules=none',
+  ];
+  const running = startGit(
+    ['diff-tree', ...flags, '--end-of-options', from || none, to || none, '--', ...(options.pathspecs ?? [])],
+    {
+      cwd: options.cwd ?? repository.worktree,
+    },
+  );
+  let header = '';
+  for await (const record of nulRecords(running.stdout)) {
+    if (record.startsWith(':') && header === '') {
+      header = record;
+      continue;
+    }
+    const [beforeMode = '', afterMode = '', beforeOid = '', afterOid = ''] = header.slice(1).split(' ');
+    header = '';
+    yield {
+      path: record,
+      ...(beforeMode === '000000' ? {} : { before: { mode: beforeMode, oid: beforeOid } }),
+      ...(afterMode === '000000' ? {} : { after: { mode: afterMode, oid: afterOid } }),
+    };
+  }
+  await running.end();
+}
+
+export interface ListedEntry extends TreeEntry {
+  path: BytePath;
+  type: string;
+  /** Bytes; 0 for trees, and for objects a partial clone does not have. */
+  size: number;
+}
+
+/** The entries of a tree: all files below it (`recursive`), or the first level. */
+export async function* listTree(
+  repository: Repository,
+  tree: string,
+  options: { recursive?: boolean; paths?: readonly string[]; sizes?: boolean } = {},
+): AsyncGenerator<ListedEntry> {
+  if (tree === '') return;
+  const sizes = options.sizes === false ? [] : ['-l'];
+  const args = [
+    'ls-tree',
+    '-z',
+    '--full-tree',
+    ...sizes,
+    ...(options.recursive === true ? ['-r'] : []),
+    '--end-of-options',
+    tree,
+    ...(options.paths ?? []),
+  ];
+  const running = startGit(args, { cwd: repository.worktree });
+  for await (const record of nulRecords(running.stdout)) {
+    const tab = record.indexOf('\t');
+    const [mode = '', type = '', oid = '', size = '0'] = record.slice(0, tab).split(/ +/);
+    yield { mode, type, oid, size: Number.parseInt(size, 10) || 0, path: record.slice(tab + 1) };
+  }
+  await running.end();
+}
+
+/** The oid of `<treeish>:<path>`, or '' when there is no such path. */
+export async function resolveTree(repository: Repository, expression: string): Promise<string> {
+  return gitText(['rev-parse', '-q', '--verify', '--end-of-options', expression], {
+    cwd: repository.worktree,
+    okCodes: [0, 1, 128],
+  });
+}
+
+export interface ObjectInfo {
+  oid: string;
+  type: string;
+  size: number;
+}
+
+/** Type and size of objects, in the order asked; `undefined` for one that is not there. */
+export async function checkObjects(
+  repository: Repository,
+  oids: readonly string[],
+): Promise<(ObjectInfo | undefined)[]> {
+  if (oids.length === 0) return [];
+  const { stdout } = await git(['cat-file', '--batch-check', '--buffer'], {
+    cwd: repository.worktree,
+    input: oids.map((oid) => `${oid}\n`).join(''),
+  });
+  return stdout
+    .toString('latin1')
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => {
+      const [oid = '', type = '', size = ''] = line.split(' ');
+      return type === 'missing' || size === '' ? undefined : { oid, type, size: Number(size) };
+    });
+}
+
+/** A tree made of `base` ('' is empty) with other trees at some of its paths, whatever was there. */
+export async function composeTree(
+  repository: Repository,
+  base: string,
+  mounts: readonly { path: BytePath; tree: string }[],
+): Promise<string> {
+  const stream = new ImportStream();
+  stream.commit({ branch: 'refs/pitr/incoming/compose', epochMs: 0, message: 'compose', from: undefined });
+  if (base !== '') stream.put('040000', base, 'files');
+  // Outer repositories before the ones nested in them.
+  for (const mount of mounts.toSorted((a, b) => a.path.length - b.path.length))
+    stream.put('040000', mount.tree, `files/${mount.path}`);
+  stream.text('ls "files"');
+  const [answer = ''] = await stream.run(repository);
+  return answer.split(/[ \t]/)[2] ?? '';
+}

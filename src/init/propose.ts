@@ -1,0 +1,74 @@
+import { basename } from 'node:path';
+import type { Config } from '../config/config.ts';
+import type { Repository } from '../git/repository.ts';
+import { git, splitNul } from '../git/run.ts';
+import { findSqliteFiles } from '../databases/sqlite/detect.ts';
+import { displayPath } from '../git/paths.ts';
+
+/** One setting that `init` proposes. */
+export interface Proposal {
+  key: string;
+  value: string;
+  /** What was found. */
+  reason: string;
+  /** Added to a list, or set. */
+  add: boolean;
+}
+
+/** Looks at a worktree and works out what should be configured and is not. Changes nothing. */
+export async function propose(repository: Repository, config: Config): Promise<Proposal[]> {
+  return [...(await proposeDatabases(repository, config)), ...(await proposeIncludes(repository, config))];
+}
+
+async function proposeDatabases(repository: Repository, config: Config): Promise<Proposal[]> {
+  const known = new Set(config.databases.map(({ path }) => path));
+  const taken = new Set(config.databases.map(({ name }) => name));
+  const proposals: Proposal[] = [];
+  for (const { path, bytes, proposedName } of await findSqliteFiles(repository.worktree)) {
+    if (known.has(`${repository.worktree}/${path}`)) continue;
+    let name = proposedName;
+    for (let n = 2; taken.has(name); n++) name = `${proposedName}-${n}`;
+    taken.add(name);
+    proposals.push({
+      key: `pitr.database.${name}.path`,
+      value: path,
+      reason: `SQLite database ${path} (${bytes} bytes)`,
+      add: false,
+    });
+  }
+  return proposals;
+}
+
+/** Ignored `.env` files: what git does not keep, and what hurts most to lose. */
+async function proposeIncludes(repository: Repository, config: Config): Promise<Proposal[]> {
+  if (config.include.includes('.env*')) return [];
+  const args = [
+    'ls-files',
+    '-z',
+    '--others',
+    '--ignored',
+    '--exclude-standard',
+    '--directory',
+    '--',
+    ':(top,glob)**/.env*',
+  ];
+  const { stdout } = await git(args, { cwd: repository.worktree });
+  const files = splitNul(stdout).filter((file) => /^\.env/.test(basename(file)) && !file.endsWith('/'));
+  if (files.length === 0) return [];
+  const shown = files.slice(0, 5).map(displayPath).join(', ');
+  return [
+    {
+      key: 'pitr.include',
+      value: '.env*',
+      reason: `ignored ${shown}${files.length > 5 ? ` and ${files.length - 5} more` : ''}`,
+      add: true,
+    },
+  ];
+}
+
+/** Writes proposals to the repository's own git config. */
+export async function accept(repository: Repository, proposals: readonly Proposal[]): Promise<void> {
+  for (const { key, value, add } of proposals) {
+    await git(['config', '--local', ...(add ? ['--add'] : []), key, value], { cwd: repository.worktree });
+  }
+}

@@ -1,0 +1,190 @@
+import { type Capture, captureWorktree } from '../capture/capture.ts';
+import type { CapturedDatabase } from '../databases/engine.ts';
+import { PitrError } from '../errors.ts';
+import { type BytePath, displayPath } from '../git/paths.ts';
+import { diffTrees, type TreeEntry } from '../git/trees.ts';
+import { readSnapshot } from '../timeline/catalog.ts';
+import { copiesIn } from '../timeline/take.ts';
+import { applyFiles, lookAtPlan } from './apply.ts';
+import { restoreDatabase } from './databases.ts';
+import type { Operation } from './journal.ts';
+import type { FilePlan, PlanEntry } from './plan.ts';
+import { presentState } from './prepare.ts';
+import type { Context } from './request.ts';
+import { stageFiles } from './stage.ts';
+
+/** Which end of an operation: the state before it, or the one it leads to. */
+export type End = 'before' | 'after';
+
+export interface Way {
+  plan: FilePlan;
+  /** Paths that are neither as they were before the operation nor as it makes them. */
+  changed: Set<BytePath>;
+}
+
+/**
+ * Works out what leads from what is there now to one end of an operation, path by path, from whatever mixture of both
+ * ends a killed restore has left.
+ */
+export async function wayTo(
+  context: Context,
+  operation: Operation,
+  end: End,
+  capture: Capture,
+): Promise<Way> {
+  const now = presentState(capture);
+  const current = await entriesAt(context, now.files, new Set(operation.files.map(({ path }) => path)));
+  const way: Way = {
+    plan: { entries: [], protected: [], createDirs: [], removeDirs: [] },
+    changed: new Set(),
+  };
+  for (const entry of operation.files) {
+    const wanted = sideOf(entry, end);
+    const other = sideOf(entry, end === 'before' ? 'after' : 'before');
+    const is: Side = {
+      ...optional('entry', current.get(entry.path)),
+      ...optional('permissions', now.permissions.get(entry.path)),
+    };
+    if (now.skipped.has(entry.path)) {
+      way.plan.protected.push({ path: entry.path, reason: 'what is there now could not be recorded' });
+      continue;
+    }
+    if (sameSide(is, wanted)) continue;
+    if (!sameSide(is, other)) way.changed.add(entry.path);
+    way.plan.entries.push(entryBetween(entry.path, is, wanted));
+  }
+  way.plan.createDirs = end === 'after' ? operation.createDirs : operation.removeDirs;
+  way.plan.removeDirs = end === 'after' ? operation.removeDirs : operation.createDirs;
+  return way;
+}
+
+interface Side {
+  entry?: TreeEntry;
+  permissions?: string;
+}
+
+function optional<Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } {
+  return (value === undefined ? {} : { [key]: value }) as { [K in Key]?: Value };
+}
+
+function sideOf(entry: PlanEntry, end: End): Side {
+  return end === 'before'
+    ? { ...optional('entry', entry.before), ...optional('permissions', entry.permissionsBefore) }
+    : { ...optional('entry', entry.after), ...optional('permissions', entry.permissionsAfter) };
+}
+
+function sameSide(a: Side, b: Side): boolean {
+  return a.entry?.oid === b.entry?.oid && a.entry?.mode === b.entry?.mode && a.permissions === b.permissions;
+}
+
+function entryBetween(path: BytePath, from: Side, to: Side): PlanEntry {
+  const regular = from.entry?.mode.startsWith('100') === true && to.entry?.mode.startsWith('100') === true;
+  const onlyMode = regular && from.entry?.oid === to.entry?.oid;
+  return {
+    path,
+    action:
+      from.entry === undefined
+        ? 'create'
+        : to.entry === undefined
+          ? 'delete'
+          : onlyMode
+            ? 'mode'
+            : 'overwrite',
+    ...optional('before', from.entry),
+    ...optional('after', to.entry),
+    ...optional('permissionsBefore', from.permissions),
+    ...optional('permissionsAfter', to.permissions),
+  };
+}
+
+async function entriesAt(
+  context: Context,
+  tree: string,
+  paths: ReadonlySet<BytePath>,
+): Promise<Map<BytePath, TreeEntry>> {
+  const found = new Map<BytePath, TreeEntry>();
+  if (paths.size === 0) return found;
+  for await (const { path, after } of diffTrees(context.repository, '', tree))
+    if (after !== undefined && paths.has(path)) found.set(path, after);
+  return found;
+}
+
+/**
+ * Brings files, index and databases to one end of an operation. The caller holds the lock and has recorded the
+ * present state. Error: `refused` when paths changed on their own, unless `force`.
+ */
+export async function driveTo(
+  context: Context,
+  operation: Operation,
+  end: End,
+  options: { force: boolean },
+): Promise<void> {
+  const { repository, config } = context;
+  const also = operation.files.map(({ path }) => path);
+  const way = await wayTo(context, operation, end, await captureWorktree(repository, config, also));
+  if (way.changed.size > 0 && !options.force) throw changedError([...way.changed]);
+  const stage = await stageFiles(repository, repository.worktree, way.plan.entries);
+  try {
+    await applyFiles(way.plan, {
+      root: repository.worktree,
+      stage,
+      seen: lookAtPlan(repository.worktree, way.plan),
+    });
+  } finally {
+    stage.remove();
+  }
+  if (operation.staged) await restoreIndex(context, operation, end);
+  for (const copy of await copiesAt(context, operation, end)) await driveDatabase(context, copy);
+}
+
+function changedError(paths: readonly BytePath[]): PitrError {
+  return new PitrError(
+    'refused',
+    `${paths.length} paths were changed after the restore was interrupted: ${paths.slice(0, 10).map(displayPath).join(', ')}. Nothing was changed.`,
+    {
+      hints: ['--force goes on over them; they are in the safety snapshot taken now.'],
+      details: { changed: paths.map(displayPath) },
+    },
+  );
+}
+
+async function restoreIndex(context: Context, operation: Operation, end: End): Promise<void> {
+  const snapshot = await readSnapshot(
+    context.repository,
+    operation[end === 'before' ? 'before' : 'target'].commit,
+  );
+  if (snapshot === undefined) return;
+  const [{ restoreStaged }, { stateOf }] = await Promise.all([import('./staged.ts'), import('./target.ts')]);
+  await restoreStaged(context, await stateOf(context.repository, snapshot));
+}
+
+/** The copies of an operation's databases at one end of it. */
+export async function copiesAt(
+  context: Context,
+  operation: Operation,
+  end: End,
+): Promise<CapturedDatabase[]> {
+  const copies: CapturedDatabase[] = [];
+  for (const name of operation.databases) {
+    const commit =
+      end === 'after'
+        ? operation.target.commit
+        : (operation.databasesBefore[name] ?? operation.before.commit);
+    const snapshot = await readSnapshot(context.repository, commit);
+    const copy =
+      snapshot === undefined
+        ? undefined
+        : (await copiesIn(context.repository, snapshot)).find((candidate) => candidate.name === name);
+    if (copy !== undefined) copies.push(copy);
+  }
+  return copies;
+}
+
+/** Restores a database to a copy unless it is there already. */
+async function driveDatabase(context: Context, copy: CapturedDatabase): Promise<void> {
+  const { repository, config } = context;
+  const { captureDatabases } = await import('../databases/registry.ts');
+  const only = { ...config, databases: config.databases.filter(({ name }) => name === copy.name) };
+  const { captured } = await captureDatabases(repository, only, new Map([[copy.name, copy]]));
+  if (captured[0]?.tree !== copy.tree) await restoreDatabase(repository, config, copy, captured[0]);
+}

@@ -1,0 +1,312 @@
+import { type Capture, captureWorktree } from '../capture/capture.ts';
+import type { CapturedDatabase } from '../databases/engine.ts';
+import { messageOf, PitrError } from '../errors.ts';
+import { type BytePath, displayPath } from '../git/paths.ts';
+import { diffTrees } from '../git/trees.ts';
+import { crashPoint } from '../system/crashPoint.ts';
+import { lockLine, type Taken, takeSnapshotLocked } from '../timeline/take.ts';
+import { applyFiles, lookAtPlan } from './apply.ts';
+import { type DatabasePlan, restoreDatabase } from './databases.ts';
+import { driveTo } from './drive.ts';
+import {
+  beginOperation,
+  finishOperation,
+  forgetOperation,
+  type Operation,
+  refuseWhileInterrupted,
+} from './journal.ts';
+import type { FilePlan } from './plan.ts';
+import type { Context, PreparedRestore } from './request.ts';
+import { stageFiles } from './stage.ts';
+
+export interface RestoreOutcome {
+  /** The snapshot of the state before; `undo` goes back to it. */
+  safety: { id: string; commit: string };
+  applied: boolean;
+  /** Databases in scope that were left alone, and why: then it was done in part. */
+  databasesLeft: { name: string; reason: string }[];
+}
+
+export interface ExecuteOptions {
+  /** Carry on over uncommitted changes (they are in the safety snapshot). */
+  force: boolean;
+  onStep?: (path: BytePath) => void;
+}
+
+/**
+ * Carries out a prepared restore: safety snapshot, guard, staging, journal, files, databases. All or nothing: when a
+ * part fails, what was done is taken back.
+ * Errors: `refused` by the guard, or when the working copy moved since the plan was made (nothing is changed then);
+ * those of the engines; `interruptedRestore` when taking back failed too.
+ */
+export async function executeRestore(
+  context: Context,
+  prepared: PreparedRestore,
+  options: ExecuteOptions,
+): Promise<RestoreOutcome> {
+  const { repository, config } = context;
+  if (!options.force) refuseUncommitted(prepared);
+  const lock = await lockLine(repository, config, 'restore');
+  try {
+    refuseWhileInterrupted(repository);
+    const now = await takeSafety(context, prepared);
+    const outcome = { safety: { id: now.id, commit: now.commit }, databasesLeft: prepared.databasesLeft };
+    await requireSamePlan(prepared, now);
+    if (isNothing(prepared)) return { ...outcome, applied: true };
+    await carryOut(context, prepared, now, options);
+    return { ...outcome, applied: true };
+  } finally {
+    lock.release();
+  }
+}
+
+function isNothing(prepared: PreparedRestore): boolean {
+  const { entries, createDirs, removeDirs } = prepared.plan;
+  return (
+    entries.length + createDirs.length + removeDirs.length === 0 &&
+    prepared.databases.every(({ action }) => action === 'unchanged') &&
+    !prepared.staged
+  );
+}
+
+/** Error: `refused`, listing the uncommitted changes that the plan would overwrite or delete. */
+export function refuseUncommitted(prepared: PreparedRestore): void {
+  const paths = [
+    ...[...prepared.uncommitted].map(displayPath),
+    ...prepared.changedDatabases.map((name) => `the database ${name}`),
+  ];
+  if (paths.length === 0) return;
+  const shown = paths.slice(0, 10).join(', ') + (paths.length > 10 ? ` and ${paths.length - 10} more` : '');
+  const what =
+    prepared.kind === 'undo'
+      ? 'changed since the restore that is to be undone'
+      : 'uncommitted changes that the restore would overwrite or delete';
+  throw new PitrError(
+    'refused',
+    `${paths.length} ${paths.length === 1 ? 'path has' : 'paths have'} ${what}: ${shown}. Nothing was changed.`,
+    {
+      hints: [
+        '--force (or --yes) goes on; the present state is recorded first, and git pitr undo brings it back.',
+        '--keep-changes leaves just these paths alone.',
+        '--dry-run shows the whole plan.',
+      ],
+      details: { uncommitted: paths },
+    },
+  );
+}
+
+function takeSafety(context: Context, prepared: PreparedRestore): Promise<Taken> {
+  const what = prepared.kind === 'undo' ? 'before undo' : `before restore to ${prepared.snapshot.id}`;
+  return takeSnapshotLocked(context.repository, context.config, {
+    type: 'safety',
+    trigger: 'restore',
+    message: what,
+    also: prepared.also,
+    force: true,
+  });
+}
+
+/** The plan shown is the plan done. */
+async function requireSamePlan(prepared: PreparedRestore, now: Taken): Promise<void> {
+  const fresh = await prepared.replan(now.capture, now.databases);
+  if (JSON.stringify(fresh.entries) === JSON.stringify(prepared.plan.entries)) return;
+  const key = (plan: FilePlan) => new Map(plan.entries.map((entry) => [entry.path, JSON.stringify(entry)]));
+  const [shown, found] = [key(prepared.plan), key(fresh)];
+  const moved = [...new Set([...shown.keys(), ...found.keys()])].filter(
+    (path) => shown.get(path) !== found.get(path),
+  );
+  throw movedError(moved.map(displayPath));
+}
+
+function movedError(paths: readonly string[]): PitrError {
+  return new PitrError(
+    'refused',
+    `The working copy changed after the plan was made (${paths.slice(0, 10).join(', ')}); nothing was changed.`,
+    {
+      hints: ['Run the command again for the new plan.'],
+      details: { moved: paths },
+    },
+  );
+}
+
+/** One restore at work. */
+interface Run {
+  operation: Operation;
+  /** The copies that stand for what is overwritten. */
+  copies: Map<string, CapturedDatabase>;
+}
+
+async function carryOut(
+  context: Context,
+  prepared: PreparedRestore,
+  now: Taken,
+  options: ExecuteOptions,
+): Promise<void> {
+  const { repository } = context;
+  const { plan, target } = prepared;
+  const databases = prepared.databases.filter(({ action }) => action === 'restore');
+  requireRecorded(databases, now);
+  crashPoint('before-stage');
+  const stage = await stageFiles(repository, repository.worktree, plan.entries);
+  try {
+    const seen = lookAtPlan(repository.worktree, plan);
+    await requireStill(context, plan, now.capture, prepared.also);
+    const run: Run = {
+      operation: operationOf(
+        prepared,
+        now,
+        databases.map(({ name }) => name),
+      ),
+      copies: new Map(now.databases.map((copy) => [copy.name, copy])),
+    };
+    beginOperation(repository, run.operation);
+    crashPoint('after-journal');
+    try {
+      await applyFiles(plan, {
+        root: repository.worktree,
+        stage,
+        seen,
+        ...(options.onStep === undefined ? {} : { onStep: options.onStep }),
+      });
+      crashPoint('after-files');
+      if (prepared.staged) await (await import('./staged.ts')).restoreStaged(context, target);
+      for (const database of databases) await restoreOne(context, run, database.target);
+      crashPoint('after-databases');
+      await requireResult(context, plan, prepared.also);
+    } catch (error) {
+      throw await takenBack(context, run, error);
+    }
+    finishOperation(repository);
+    crashPoint('after-finish');
+  } finally {
+    stage.remove();
+  }
+}
+
+/** A database whose present state could not be recorded is not overwritten: it may be damaged, and still all there is. */
+function requireRecorded(databases: readonly DatabasePlan[], now: Taken): void {
+  for (const { name, path } of databases) {
+    const failed = now.failedDatabases.find((candidate) => candidate.name === name);
+    if (failed === undefined) continue;
+    throw new PitrError(
+      'refused',
+      `The present state of the database "${name}" cannot be recorded (${failed.reason}), so it is not overwritten; nothing was changed.`,
+      {
+        hints: [
+          `Move ${path === '' ? 'it' : path} out of the way yourself, keep it, and run the restore again.`,
+        ],
+      },
+    );
+  }
+}
+
+/** Looks once more at what the plan touches: an edit made after the safety snapshot is in no snapshot. */
+async function requireStill(
+  context: Context,
+  plan: FilePlan,
+  then: Capture,
+  also: readonly BytePath[],
+): Promise<void> {
+  const again = await captureWorktree(context.repository, context.config, also);
+  const planned = new Set(plan.entries.map(({ path }) => path));
+  const moved: string[] = [];
+  for await (const { path } of diffTrees(context.repository, then.files, again.files))
+    if (planned.has(path)) moved.push(displayPath(path));
+  if (moved.length > 0) throw movedError(moved);
+}
+
+/** Reads back what was written: a restore that did not bring what it promised must not say "done". */
+async function requireResult(context: Context, plan: FilePlan, also: readonly BytePath[]): Promise<void> {
+  const { repository, config } = context;
+  const written = plan.entries.filter(({ action }) => action !== 'delete').map(({ path }) => path);
+  const after = await captureWorktree(repository, config, [...also, ...written]);
+  const wanted = new Map(plan.entries.map((entry) => [entry.path, entry.after]));
+  const wrong: string[] = [];
+  const skipped = new Set(after.skipped.map(({ path }) => path));
+  const found = new Map<BytePath, string>();
+  for await (const { path, after: entry } of diffTrees(repository, '', after.files)) {
+    if (entry !== undefined && wanted.has(path)) found.set(path, `${entry.mode} ${entry.oid}`);
+  }
+  for (const [path, entry] of wanted) {
+    const is = found.get(path) ?? '';
+    if (!skipped.has(path) && is !== (entry === undefined ? '' : `${entry.mode} ${entry.oid}`))
+      wrong.push(displayPath(path));
+  }
+  if (wrong.length === 0) return;
+  throw new PitrError(
+    'integrity',
+    `After the restore ${wrong.length} paths are not what the snapshot holds: ${wrong.slice(0, 10).join(', ')}.`,
+  );
+}
+
+function operationOf(prepared: PreparedRestore, now: Taken, databases: string[]): Operation {
+  const { snapshot, plan, target } = prepared;
+  return {
+    version: 1,
+    kind: prepared.kind,
+    startedAt: new Date().toISOString(),
+    target: { id: snapshot.id, commit: target.commit, time: snapshot.time },
+    before: { id: now.id, commit: now.commit, time: new Date().toISOString() },
+    files: plan.entries,
+    createDirs: plan.createDirs,
+    removeDirs: plan.removeDirs,
+    databases,
+    databasesBefore: {},
+    staged: prepared.staged,
+  };
+}
+
+const databaseTurns = 5;
+
+/** A busy database moves between the safety snapshot and its restore: then it is recorded again first. */
+async function restoreOne(context: Context, run: Run, target: CapturedDatabase): Promise<void> {
+  const { repository, config } = context;
+  for (let turn = 1; ; turn++) {
+    try {
+      await restoreDatabase(repository, config, target, run.copies.get(target.name));
+      return;
+    } catch (error) {
+      if (!(error instanceof PitrError) || error.kind !== 'refused' || turn === databaseTurns) throw error;
+      const again = await takeSnapshotLocked(repository, config, {
+        type: 'safety',
+        trigger: 'restore',
+        message: `database ${target.name} before its restore`,
+        force: true,
+      });
+      const copy = again.databases.find(({ name }) => name === target.name);
+      if (copy === undefined) throw error;
+      run.copies.set(target.name, copy);
+      run.operation.databasesBefore[target.name] = again.commit;
+      beginOperation(repository, run.operation);
+    }
+  }
+}
+
+/** Takes back what a failed restore did. The error says which state there is now. */
+async function takenBack(context: Context, run: Run, error: unknown): Promise<unknown> {
+  const { repository } = context;
+  const kind = error instanceof PitrError ? error.kind : 'failed';
+  const hints = error instanceof PitrError ? error.hints : [];
+  const details = error instanceof PitrError ? error.details : {};
+  try {
+    await driveTo(context, run.operation, 'before', { force: true });
+    forgetOperation(repository);
+    return new PitrError(
+      kind,
+      `${messageOf(error)} What had been restored was taken back: everything is as it was before.`,
+      { hints, details, cause: error },
+    );
+  } catch (second) {
+    return new PitrError(
+      'interruptedRestore',
+      `${messageOf(error)} Taking back what had been done failed too: ${messageOf(second)}`,
+      {
+        hints: [
+          'git pitr restore --abort tries again to bring back the state before.',
+          `That state is snapshot ${run.operation.before.id}.`,
+        ],
+        cause: error,
+      },
+    );
+  }
+}

@@ -1,0 +1,95 @@
+import { renameSync } from 'node:fs';
+import path from 'node:path';
+import { PitrError } from '../errors.ts';
+import type { BytePath } from '../git/paths.ts';
+import type { Repository } from '../git/repository.ts';
+import { readFileIfThere, removeFileDurably, syncDir, writeFileAtomic } from '../system/files.ts';
+import type { PlanEntry } from './plan.ts';
+
+/**
+ * What a restore does, written down before it begins. While it runs this is the journal; when it is done the same file
+ * becomes the record that `undo` takes back. Both are of one worktree.
+ */
+export interface Operation {
+  version: 1;
+  kind: 'restore' | 'undo';
+  startedAt: string;
+  /** Where it leads. */
+  target: { id: string; commit: string; time: string };
+  /** The safety snapshot: the state before it. */
+  before: { id: string; commit: string; time: string };
+  files: PlanEntry[];
+  createDirs: BytePath[];
+  removeDirs: BytePath[];
+  /** Names of the databases it restores. */
+  databases: string[];
+  /** Where the state before of a database is, when it moved on after the safety snapshot: name -> commit. */
+  databasesBefore: Record<string, string>;
+  /** True when it also brings the index. */
+  staged: boolean;
+}
+
+function journalFile(repository: Repository): string {
+  return path.join(repository.lineDir, 'journal.json');
+}
+
+function lastFile(repository: Repository): string {
+  return path.join(repository.lineDir, 'last-operation.json');
+}
+
+/** Writes the journal; from here on a killed restore is known to the next command. */
+export function beginOperation(repository: Repository, operation: Operation): void {
+  writeFileAtomic(journalFile(repository), JSON.stringify(operation));
+}
+
+/** The operation is done: the journal becomes the record for `undo`, in one step. */
+export function finishOperation(repository: Repository): void {
+  renameSync(journalFile(repository), lastFile(repository));
+  syncDir(repository.lineDir);
+}
+
+/** The operation was taken back whole: there is nothing to continue, and nothing new to undo. */
+export function forgetOperation(repository: Repository): void {
+  removeFileDurably(journalFile(repository));
+}
+
+export function interruptedOperation(repository: Repository): Operation | undefined {
+  return read(journalFile(repository));
+}
+
+/** The last restore (or undo) that was carried out: what `undo` takes back. */
+export function lastOperation(repository: Repository): Operation | undefined {
+  return read(lastFile(repository));
+}
+
+function read(file: string): Operation | undefined {
+  const text = readFileIfThere(file);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as Operation;
+  } catch (cause) {
+    throw new PitrError('failed', `The file ${file} is damaged; nothing was changed.`, {
+      hints: [
+        'The states before and after are both snapshots: git pitr list, git pitr restore --snapshot <id>.',
+        `Then remove ${file}.`,
+      ],
+      cause,
+    });
+  }
+}
+
+/** Error: `interruptedRestore` while a restore waits to be finished or taken back. Every command that writes asks. */
+export function refuseWhileInterrupted(repository: Repository): void {
+  const operation = interruptedOperation(repository);
+  if (operation === undefined) return;
+  throw new PitrError(
+    'interruptedRestore',
+    `A restore to ${operation.target.id} (begun ${operation.startedAt}) was interrupted; nothing else is done until it is finished or taken back.`,
+    {
+      hints: [
+        'git pitr restore --continue finishes it.',
+        'git pitr restore --abort brings back the state before it.',
+      ],
+    },
+  );
+}

@@ -1,0 +1,202 @@
+import { type BytePath, isWithin, parentsOf } from '../git/paths.ts';
+import type { Repository } from '../git/repository.ts';
+import { diffTrees, type TreeEntry } from '../git/trees.ts';
+import { refuseUnsafe } from './names.ts';
+import type { RecordedState } from './target.ts';
+
+/** The exact list of what a restore does to files. It is worked out before anything changes and then carried out as it is. */
+
+export type FileAction = 'create' | 'overwrite' | 'delete' | 'mode';
+
+export interface PlanEntry {
+  path: BytePath;
+  action: FileAction;
+  /** What is there now; missing for `create`. */
+  before?: TreeEntry;
+  /** What will be there; missing for `delete`. */
+  after?: TreeEntry;
+  /** Permissions other than git's two, as recorded (octal): now, and then. */
+  permissionsBefore?: string;
+  permissionsAfter?: string;
+}
+
+export interface ProtectedPath {
+  path: BytePath;
+  reason: string;
+}
+
+export interface FilePlan {
+  entries: PlanEntry[];
+  protected: ProtectedPath[];
+  /** Folders without recorded files: to be there afterwards, and not. */
+  createDirs: BytePath[];
+  removeDirs: BytePath[];
+}
+
+/** What is asked for: everything, what git pathspecs match, or a list of paths. */
+export interface Scope {
+  pathspecs?: readonly string[];
+  /** The folder that pathspecs are relative to. */
+  cwd?: string;
+  paths?: ReadonlySet<BytePath>;
+  /** Of the pathspecs, the ones without magic, from the top of the worktree: empty folders follow them. */
+  plainFolders?: readonly BytePath[];
+}
+
+export interface PlanRules {
+  scope: Scope;
+  /** Leave files alone that the target does not have. */
+  keepNew: boolean;
+  /** Paths that the plan leaves alone, with the reason: `undefined` for none. */
+  protect: (path: BytePath) => string | undefined;
+  /** The only paths that may be deleted; a target that is a commit says nothing about untracked files. */
+  deletable?: ReadonlySet<BytePath>;
+}
+
+/** Works out what leads from `now` to `target`. Error: `refused` when the target holds a name that is never written. */
+export async function planFiles(
+  repository: Repository,
+  now: RecordedState,
+  target: RecordedState,
+  rules: PlanRules,
+): Promise<FilePlan> {
+  const plan: FilePlan = { entries: [], protected: [], createDirs: [], removeDirs: [] };
+  const { scope } = rules;
+  const seen = new Set<BytePath>();
+  for await (const change of diffTrees(repository, now.files, target.files, scopeOptions(scope))) {
+    if (scope.paths?.has(change.path) === false) continue;
+    if (change.after === undefined && rules.deletable?.has(change.path) === false) continue;
+    seen.add(change.path);
+    const entry = entryOf(change, now, target);
+    if (entry !== undefined) add(plan, entry, now, target, rules);
+    else
+      plan.protected.push({
+        path: change.path,
+        reason: 'it is the commit of a nested repository, which is never moved',
+      });
+  }
+  if (rules.deletable === undefined) {
+    await planPermissions(repository, plan, now, target, rules, seen);
+    planFolders(plan, now, target, scope);
+  }
+  refuseUnsafe([...plan.entries.map(({ path }) => path), ...plan.createDirs], 'The snapshot');
+  return plan;
+}
+
+function scopeOptions(scope: Scope) {
+  return {
+    ...(scope.pathspecs === undefined ? {} : { pathspecs: scope.pathspecs }),
+    ...(scope.cwd === undefined ? {} : { cwd: scope.cwd }),
+  };
+}
+
+function entryOf(
+  change: { path: BytePath; before?: TreeEntry; after?: TreeEntry },
+  now: RecordedState,
+  target: RecordedState,
+): PlanEntry | undefined {
+  const { path, before, after } = change;
+  if (before?.mode === '160000' || after?.mode === '160000') return undefined;
+  const permissionsBefore = now.permissions.get(path);
+  const permissionsAfter = target.permissions.get(path);
+  const entry: PlanEntry = {
+    path,
+    action: before === undefined ? 'create' : after === undefined ? 'delete' : 'overwrite',
+    ...(before === undefined ? {} : { before }),
+    ...(after === undefined ? {} : { after }),
+    ...(permissionsBefore === undefined ? {} : { permissionsBefore }),
+    ...(permissionsAfter === undefined ? {} : { permissionsAfter }),
+  };
+  const sameContent =
+    before !== undefined && before.oid === after?.oid && isRegular(before) && isRegular(after);
+  return sameContent ? { ...entry, action: 'mode' } : entry;
+}
+
+function isRegular(entry: TreeEntry): boolean {
+  return entry.mode.startsWith('100');
+}
+
+function add(
+  plan: FilePlan,
+  entry: PlanEntry,
+  now: RecordedState,
+  target: RecordedState,
+  rules: PlanRules,
+): void {
+  const reason =
+    rules.protect(entry.path) ?? skippedReason(entry.path, now, target) ?? keepNewReason(entry, rules);
+  if (reason === undefined) plan.entries.push(entry);
+  else plan.protected.push({ path: entry.path, reason });
+}
+
+/** What a snapshot left out was there all the same: its absence from the tree says nothing (GitButler #3633 #3686). */
+function skippedReason(path: BytePath, now: RecordedState, target: RecordedState): string | undefined {
+  const within = (skipped: ReadonlySet<BytePath>) =>
+    skipped.has(path) || parentsOf(path).some((parent) => skipped.has(parent));
+  if (within(now.skipped)) return 'what is there now could not be recorded';
+  if (within(target.skipped)) return 'it was left out of that snapshot';
+  return undefined;
+}
+
+function keepNewReason(entry: PlanEntry, rules: PlanRules): string | undefined {
+  return rules.keepNew && entry.action === 'delete' ? 'it is new since then (--keep-new)' : undefined;
+}
+
+/** Files whose bytes are the same and whose recorded permissions are not. */
+async function planPermissions(
+  repository: Repository,
+  plan: FilePlan,
+  now: RecordedState,
+  target: RecordedState,
+  rules: PlanRules,
+  seen: ReadonlySet<BytePath>,
+): Promise<void> {
+  const differing = new Set<BytePath>();
+  for (const path of [...now.permissions.keys(), ...target.permissions.keys()]) {
+    if (!seen.has(path) && now.permissions.get(path) !== target.permissions.get(path)) differing.add(path);
+  }
+  if (differing.size === 0) return;
+  const { scope } = rules;
+  for await (const { path, after } of diffTrees(repository, '', target.files, scopeOptions(scope))) {
+    if (after === undefined || !differing.has(path) || scope.paths?.has(path) === false || !isRegular(after))
+      continue;
+    const permissionsBefore = now.permissions.get(path);
+    const permissionsAfter = target.permissions.get(path);
+    const entry: PlanEntry = {
+      path,
+      action: 'mode',
+      before: after,
+      after,
+      ...(permissionsBefore === undefined ? {} : { permissionsBefore }),
+      ...(permissionsAfter === undefined ? {} : { permissionsAfter }),
+    };
+    add(plan, entry, now, target, rules);
+  }
+}
+
+function planFolders(plan: FilePlan, now: RecordedState, target: RecordedState, scope: Scope): void {
+  const inScope = folderScope(scope);
+  plan.createDirs = [...target.emptyDirs].filter((dir) => !now.emptyDirs.has(dir) && inScope(dir)).toSorted();
+  plan.removeDirs = [...now.emptyDirs].filter((dir) => !target.emptyDirs.has(dir) && inScope(dir)).toSorted();
+}
+
+/** Empty folders have no place in a tree for git to match: they follow pathspecs that are plain paths. */
+function folderScope(scope: Scope): (dir: BytePath) => boolean {
+  if (scope.paths !== undefined) return () => false;
+  if (scope.pathspecs === undefined || scope.pathspecs.length === 0) return () => true;
+  const folders = scope.plainFolders ?? [];
+  return (dir) => folders.some((folder) => isWithin(dir, folder));
+}
+
+/** Takes paths out of a plan. */
+export function leaveAlone(plan: FilePlan, paths: ReadonlySet<BytePath>, reason: string): FilePlan {
+  if (paths.size === 0) return plan;
+  const left = plan.entries.filter(({ path }) => paths.has(path)).map(({ path }) => ({ path, reason }));
+  const shelters = new Set([...paths].flatMap(parentsOf));
+  return {
+    ...plan,
+    entries: plan.entries.filter(({ path }) => !paths.has(path)),
+    protected: [...plan.protected, ...left],
+    removeDirs: plan.removeDirs.filter((dir) => !shelters.has(dir)),
+  };
+}

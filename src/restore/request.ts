@@ -1,0 +1,50 @@
+import type { Capture } from '../capture/capture.ts';
+import type { Config } from '../config/config.ts';
+import type { CapturedDatabase } from '../databases/engine.ts';
+import type { BytePath } from '../git/paths.ts';
+import type { Repository } from '../git/repository.ts';
+import type { Snapshot } from '../timeline/snapshot.ts';
+import type { Instant } from '../timeline/when.ts';
+import type { DatabasePlan, DatabaseScope } from './databases.ts';
+import type { FilePlan } from './plan.ts';
+import type { RecordedState } from './target.ts';
+
+/** What a person asks a restore for. */
+export interface RestoreRequest {
+  /** The snapshot to go to, or the instant. */
+  target: { snapshot: Snapshot } | { instant: Instant; source: 'snapshots' | 'history' };
+  files: boolean;
+  pathspecs: readonly string[];
+  /** The folder that pathspecs are relative to. */
+  cwd: string;
+  databases: DatabaseScope;
+  staged: boolean;
+  keepChanges: boolean;
+  keepNew: boolean;
+}
+
+/** A restore worked out and not yet done. It is what is shown, and what is then done. */
+export interface PreparedRestore {
+  kind: 'restore' | 'undo';
+  instant?: Instant;
+  /** The snapshot it goes to; for `--source history` a stand-in that names the commit. */
+  snapshot: Snapshot;
+  target: RecordedState;
+  plan: FilePlan;
+  databases: DatabasePlan[];
+  databasesLeft: { name: string; reason: string }[];
+  staged: boolean;
+  /** Planned paths with uncommitted changes (for `undo`: those changed since the restore). */
+  uncommitted: Set<BytePath>;
+  /** For `undo`: databases that were written to since the restore. */
+  changedDatabases: string[];
+  /** Paths recorded on their own because the plan overwrites them. */
+  also: BytePath[];
+  /** Works the plan out again from what is there now; equal plans mean that nothing moved. */
+  replan: (capture: Capture, databases: readonly CapturedDatabase[]) => Promise<FilePlan>;
+}
+
+export interface Context {
+  repository: Repository;
+  config: Config;
+}

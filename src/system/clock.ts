@@ -1,0 +1,24 @@
+import { environmentOf } from '../git/environment.ts';
+import { PitrError } from '../errors.ts';
+
+/**
+ * The current instant, in milliseconds since the epoch.
+ *
+ * `GIT_COMMITTER_DATE` sets it, as it sets git's: `@1763640000`, `1763640000 +0100` or RFC 3339 (with milliseconds).
+ * Other spellings that git knows are refused rather than guessed.
+ */
+export function currentTime(): number {
+  const given = environmentOf('GIT_COMMITTER_DATE');
+  if (given === undefined || given.trim() === '') return Date.now();
+  const epoch = /^@?(\d{1,12})(?: [+-]\d{4})?$/.exec(given.trim());
+  if (epoch?.[1] !== undefined) return Number(epoch[1]) * 1000;
+  const parsed = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}/.test(given)
+    ? Date.parse(given.trim().replace(' ', 'T'))
+    : Number.NaN;
+  if (Number.isNaN(parsed)) {
+    throw new PitrError('usage', `GIT_COMMITTER_DATE is not a time that git-pitr reads: "${given}"`, {
+      hints: ['Write it as @<seconds since 1970> or as 2026-11-20T14:05:00.000Z.'],
+    });
+  }
+  return parsed;
+}

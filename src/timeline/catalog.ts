@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto';
+import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
+import { startGit } from '../git/run.ts';
+import { parseMessage } from './message.ts';
+import { maxNoteBytes, parseNote } from './schema.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** The snapshots of a line, newest first, and the commits on it that are none. */
+export interface Catalog {
+  snapshots: Snapshot[];
+  /** Commits that cannot be read as snapshots, and notes that cannot be read (their snapshots stand, from the trailers). */
+  problems: { commit: string; problem: string }[];
+}
+
+export interface CatalogOptions {
+  /** Start at this commit instead of the line's tip. */
+  from?: string;
+  /** At most so many. */
+  limit?: number;
+}
+
+/**
+ * Reads the catalog with one `git log` (10,000 snapshots: about 110 ms). Everything it reads may come from elsewhere:
+ * records are parted by a random word, so that no message or note can pretend to be another record.
+ */
+export async function readCatalog(repository: Repository, options: CatalogOptions = {}): Promise<Catalog> {
+  const catalog: Catalog = { snapshots: [], problems: [] };
+  const mark = `--${randomBytes(12).toString('hex')}--`;
+  const limit = options.limit === undefined ? [] : [`--max-count=${options.limit}`];
+  const args = [
+    'log',
+    '--first-parent',
+    '--no-show-signature',
+    '--no-color',
+    `--notes=${notesRef}`,
+    ...limit,
+    `--format=${mark}%H%x00%B%x00%N`,
+  ];
+  const running = startGit([...args, '--end-of-options', options.from ?? timelineRef(repository), '--'], {
+    cwd: repository.worktree,
+    okCodes: [0, 128],
+  });
+  for await (const record of recordsOf(running.stdout, mark)) addRecord(catalog, record);
+  const { code, stderr } = await running.end();
+  if (code !== 0 && !/bad revision|unknown revision|ambiguous argument/.test(stderr)) {
+    catalog.problems.push({ commit: '', problem: `git log stopped: ${stderr.trim()}` });
+  }
+  return catalog;
+}
+
+/** The snapshot that one commit is, or undefined. */
+export async function readSnapshot(repository: Repository, commit: string): Promise<Snapshot | undefined> {
+  const { snapshots } = await readCatalog(repository, { from: commit, limit: 1 });
+  return snapshots[0];
+}
+
+/** Splits the output at the mark; a record longer than any note may be is cut, and then fails to parse. */
+async function* recordsOf(stream: AsyncIterable<Buffer>, mark: string): AsyncGenerator<string> {
+  let text = '';
+  let first = true;
+  const decoder = new TextDecoder('utf-8');
+  for await (const chunk of stream) {
+    text += decoder.decode(chunk, { stream: true });
+    for (let at = text.indexOf(mark); at !== -1; at = text.indexOf(mark)) {
+      if (!first) yield text.slice(0, at);
+      first = false;
+      text = text.slice(at + mark.length);
+    }
+    if (text.length > 2 * maxNoteBytes) text = text.slice(0, maxNoteBytes + 1) + text.slice(-mark.length);
+  }
+  if (!first) yield text;
+}
+
+function addRecord(catalog: Catalog, record: string): void {
+  const [commit = '', message = '', ...rest] = record.split('\0');
+  const trailers = parseMessage(message);
+  if (trailers === undefined) {
+    catalog.problems.push({ commit, problem: 'it is not a snapshot (its trailers are missing or wrong)' });
+    return;
+  }
+  const text = rest.join('\0').trim();
+  const note =
+    text === ''
+      ? { problem: 'it has no note' }
+      : text.length > maxNoteBytes
+        ? { problem: 'its note is too large' }
+        : parseNote(text);
+  const base = {
+    id: trailers.id,
+    time: trailers.time,
+    type: trailers.type,
+    trigger: trailers.trigger,
+    commit,
+  };
+  if ('problem' in note || note.id !== trailers.id) {
+    catalog.problems.push({
+      commit,
+      problem: 'problem' in note ? String(note.problem) : 'its note belongs to another snapshot',
+    });
+    catalog.snapshots.push(fromTrailers(base, trailers.subject));
+    return;
+  }
+  catalog.snapshots.push({
+    ...base,
+    message: note.message,
+    pinned: note.pinned,
+    head: note.head,
+    changes: note.changes,
+    files: note.files,
+    bytes: note.bytes,
+    databases: note.databases as Snapshot['databases'],
+    skipped: note.skipped,
+    failedDatabases: note.failedDatabases,
+  });
+}
+
+/** What can be said of a snapshot whose note is lost. */
+function fromTrailers(
+  base: Pick<Snapshot, 'id' | 'time' | 'type' | 'trigger' | 'commit'>,
+  subject: string,
+): Snapshot {
+  return {
+    ...base,
+    message: subject.replace(/^[a-z]+: /, ''),
+    pinned: false,
+    head: { branch: null, commit: null },
+    changes: { added: 0, modified: 0, deleted: 0 },
+    files: 0,
+    bytes: 0,
+    databases: [],
+    skipped: [],
+    failedDatabases: [],
+    fromTrailers: true,
+  };
+}

@@ -1,0 +1,108 @@
+import path from 'node:path';
+import { PitrError } from '../errors.ts';
+import { type BytePath, displayPath } from '../git/paths.ts';
+import type { Repository } from '../git/repository.ts';
+import { checkObjects, diffTrees, listTree, resolveTree } from '../git/trees.ts';
+import { readFileIfThere, writeCache } from '../system/files.ts';
+import type { SnapshotRequest } from './record.ts';
+import type { Snapshot } from './snapshot.ts';
+
+type Measured = Pick<Snapshot, 'changes' | 'files' | 'bytes'>;
+
+interface Totals {
+  tree: string;
+  files: number;
+  bytes: number;
+}
+
+/**
+ * Counts what a capture changes against the snapshot before it, and on the way checks that every object it adds is in
+ * the object store: a snapshot with a hole is never recorded. The cost grows with the change, not with the tree.
+ * Error: `integrity`, with the first path that has no object.
+ */
+export async function measure(
+  repository: Repository,
+  previous: string,
+  request: SnapshotRequest,
+): Promise<Measured> {
+  const { files, staged } = request.capture;
+  const before = previous === '' ? '' : await resolveTree(repository, `${previous}:files`);
+  const known = readTotals(repository, before);
+  const measured: Measured = {
+    changes: { added: 0, modified: 0, deleted: 0 },
+    files: known?.files ?? 0,
+    bytes: known?.bytes ?? 0,
+  };
+  const added: { path: BytePath; oid: string; sign: 1 | -1 }[] = [];
+  for await (const change of diffTrees(repository, before, files, { trees: true })) {
+    const isTree = (change.after ?? change.before)?.mode === '040000';
+    if (change.after !== undefined) added.push({ path: change.path, oid: change.after.oid, sign: 1 });
+    if (isTree) continue;
+    if (change.before !== undefined) added.push({ path: change.path, oid: change.before.oid, sign: -1 });
+    const kind = change.before === undefined ? 'added' : change.after === undefined ? 'deleted' : 'modified';
+    measured.changes[kind]++;
+    measured.files += kind === 'added' ? 1 : kind === 'deleted' ? -1 : 0;
+  }
+  const roots = [files, staged, ...request.databases.map(({ tree }) => tree)].filter((oid) => oid !== '');
+  const objects = await checkObjects(repository, [...added.map(({ oid }) => oid), ...roots]);
+  for (const [index, { path: file, sign }] of added.entries()) {
+    const object = objects[index];
+    if (object === undefined && sign === 1) await requireExpectedAbsence(repository, file);
+    if (object?.type === 'blob') measured.bytes += sign * object.size;
+  }
+  if (objects.slice(added.length).includes(undefined)) {
+    throw new PitrError(
+      'integrity',
+      'A tree of the snapshot is not in the object store; nothing was recorded.',
+      { hints: ['Run: git fsck'] },
+    );
+  }
+  if (known === undefined && before !== '') Object.assign(measured, await countAll(repository, files));
+  writeCache(
+    totalsFile(repository),
+    JSON.stringify({ tree: files, files: measured.files, bytes: measured.bytes } satisfies Totals),
+  );
+  return measured;
+}
+
+/** In a partial clone an object may be absent because it was never fetched; anywhere else it is a hole. */
+async function requireExpectedAbsence(repository: Repository, file: BytePath): Promise<void> {
+  const { isPartialClone } = await import('../git/partialClone.ts');
+  if (await isPartialClone(repository)) return;
+  throw new PitrError(
+    'integrity',
+    `The content of ${displayPath(file)} is not in the object store; nothing was recorded.`,
+    {
+      hints: [
+        'Run the command again: the file is then read anew.',
+        'If it stays so: git fsck tells what else is missing.',
+      ],
+      details: { resetShadow: true },
+    },
+  );
+}
+
+function totalsFile(repository: Repository): string {
+  return path.join(repository.lineDir, 'totals.json');
+}
+
+function readTotals(repository: Repository, tree: string): Totals | undefined {
+  if (tree === '') return { tree, files: 0, bytes: 0 };
+  try {
+    const totals = JSON.parse(readFileIfThere(totalsFile(repository)) ?? '{}') as Partial<Totals>;
+    return totals.tree === tree && typeof totals.files === 'number' && typeof totals.bytes === 'number'
+      ? (totals as Totals)
+      : undefined;
+  } catch {
+    return undefined; // only a cache
+  }
+}
+
+async function countAll(repository: Repository, tree: string): Promise<{ files: number; bytes: number }> {
+  const total = { files: 0, bytes: 0 };
+  for await (const entry of listTree(repository, tree, { recursive: true })) {
+    total.files++;
+    total.bytes += entry.size;
+  }
+  return total;
+}

@@ -1,0 +1,233 @@
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import type { Capture } from '../capture/capture.ts';
+import type { CapturedDatabase, FailedDatabase } from '../databases/engine.ts';
+import { PitrError } from '../errors.ts';
+import { ImportStream } from '../git/fastImport.ts';
+import { type HashedEntry, hashObject, hashTree } from '../git/hash.ts';
+import { displayPath } from '../git/paths.ts';
+import { updateRefs } from '../git/refs.ts';
+import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
+import { git } from '../git/run.ts';
+import { randomId, writeCache } from '../system/files.ts';
+import { formatMessage } from './message.ts';
+import { measure } from './measure.ts';
+import { type Snapshot, type SnapshotType, typeRank } from './snapshot.ts';
+import { readTip, type Tip } from './tip.ts';
+
+/** What a new snapshot is to hold and be called. */
+export interface SnapshotRequest {
+  type: SnapshotType;
+  trigger: string;
+  /** What the person wrote; it makes a snapshot that is recorded even when nothing changed. */
+  label?: string;
+  /** A message for a snapshot that has no label; it insists on nothing. */
+  message?: string;
+  pinned: boolean;
+  allowEmpty: boolean;
+  epochMs: number;
+  capture: Capture;
+  databases: readonly CapturedDatabase[];
+  failedDatabases: readonly FailedDatabase[];
+  startedAt: number;
+}
+
+/** `created` is false when the newest snapshot equals this state already; `id` and `commit` are then that one's. */
+export interface Recorded {
+  created: boolean;
+  id: string;
+  commit: string;
+  /** The whole snapshot, when it was created. */
+  snapshot?: Snapshot;
+}
+
+const races = 20;
+
+/**
+ * Records a capture as the newest snapshot of its line. The caller holds the line's lock.
+ * Errors: `integrity` when something it should hold is not in the object store; nothing is listed then.
+ */
+export async function recordSnapshot(repository: Repository, request: SnapshotRequest): Promise<Recorded> {
+  for (let race = 0; race < races; race++) {
+    const tip = await readTip(repository);
+    const root = rootTree(repository, request);
+    if (tip.commit !== '' && tip.trailers !== undefined && tip.tree === root && !insists(request, tip)) {
+      stampCheck(repository, request.epochMs, tip.trailers.id);
+      return { created: false, id: tip.trailers.id, commit: tip.commit };
+    }
+    const recorded = await writeSnapshot(repository, request, tip, root);
+    if (recorded !== undefined) return recorded;
+  }
+  throw new PitrError(
+    'busy',
+    `Another program keeps moving ${timelineRef(repository)} or ${notesRef}; the snapshot was not recorded.`,
+    {
+      hints: ['Run the command again.'],
+    },
+  );
+}
+
+/** A labelled restore point must not depend on an incremental one that expires tomorrow. */
+function insists(request: SnapshotRequest, tip: Tip): boolean {
+  if (request.allowEmpty || request.pinned || (request.label ?? '') !== '') return true;
+  return tip.trailers === undefined || typeRank(request.type) > typeRank(tip.trailers.type);
+}
+
+/** "Nothing changed for a week" must never look like "no backup for a week". */
+function stampCheck(repository: Repository, epochMs: number, id: string): void {
+  writeCache(
+    path.join(repository.lineDir, 'last-check.json'),
+    JSON.stringify({ time: new Date(epochMs).toISOString(), id }),
+  );
+}
+
+function stateBlobs(request: SnapshotRequest): [string, Buffer][] {
+  return [...request.capture.state].map(([name, content]) => [name, Buffer.from(content, 'latin1')]);
+}
+
+/** The tree of the snapshot commit, worked out without writing it: equal trees are equal snapshots. */
+function rootTree(repository: Repository, request: SnapshotRequest): string {
+  const { capture, databases } = request;
+  const entries: HashedEntry[] = [];
+  const folder = (name: string, oid: string) => entries.push({ name, mode: '40000', oid });
+  if (capture.files !== '') folder('files', capture.files);
+  if (capture.staged !== '') folder('staged', capture.staged);
+  const state = stateBlobs(request).map(
+    ([name, content]): HashedEntry => ({
+      name,
+      mode: '100644',
+      oid: hashObject(repository, 'blob', content),
+    }),
+  );
+  if (state.length > 0) folder('state', hashTree(repository, state));
+  if (databases.length > 0) {
+    folder(
+      'databases',
+      hashTree(
+        repository,
+        databases.map(({ name, tree }): HashedEntry => ({ name, mode: '40000', oid: tree })),
+      ),
+    );
+  }
+  return hashTree(repository, entries);
+}
+
+async function writeSnapshot(
+  repository: Repository,
+  request: SnapshotRequest,
+  tip: Tip,
+  root: string,
+): Promise<Recorded | undefined> {
+  const measured = await measure(repository, tip.commit, request);
+  const snapshot = describe(request, measured);
+  const stream = new ImportStream();
+  const scratch = `refs/pitr/incoming/${snapshot.id}`;
+  const mark = stream.commit({
+    branch: scratch,
+    epochMs: request.epochMs,
+    message: formatMessage(snapshot),
+    from: tip.commit || undefined,
+    clear: true,
+  });
+  if (request.capture.files !== '') stream.put('040000', request.capture.files, 'files');
+  if (request.capture.staged !== '') stream.put('040000', request.capture.staged, 'staged');
+  for (const [name, content] of stateBlobs(request)) stream.putInline(`state/${name}`, content);
+  for (const { name, tree } of request.databases) stream.put('040000', tree, `databases/${name}`);
+  stream.text(`get-mark ${mark}`);
+  stream.text(`ls ${mark} ""`);
+  const notes = stream.commit({
+    branch: `${scratch}-notes`,
+    epochMs: request.epochMs,
+    message: `Note of snapshot ${snapshot.id}\n`,
+    from: tip.notes || undefined,
+  });
+  stream.note(mark, `${JSON.stringify(noteOf(snapshot, request), null, 1)}\n`);
+  stream.text(`get-mark ${notes}`);
+  const [commit = '', listing = '', notesCommit = ''] = await stream.run(repository);
+  if (!listing.includes(root)) {
+    throw new PitrError(
+      'integrity',
+      `git wrote another tree than was captured (${listing.trim()} instead of ${root}); nothing was recorded.`,
+    );
+  }
+  const moved = await updateRefs(repository, [
+    { ref: timelineRef(repository), to: commit, from: tip.commit },
+    { ref: notesRef, to: notesCommit, from: tip.notes },
+  ]);
+  if (!moved) return undefined;
+  await keepFromRunningGc(repository, commit, tip.commit, notesCommit, tip.notes);
+  return { created: true, id: snapshot.id, commit, snapshot: { ...snapshot, commit } };
+}
+
+function describe(
+  request: SnapshotRequest,
+  measured: Pick<Snapshot, 'changes' | 'files' | 'bytes'>,
+): Snapshot {
+  return {
+    id: randomId(),
+    time: new Date(request.epochMs).toISOString(),
+    type: request.type,
+    trigger: request.trigger,
+    message: request.label ?? request.message ?? '',
+    pinned: request.pinned,
+    commit: '',
+    head: request.capture.head,
+    ...measured,
+    databases: request.databases.map(({ tree: _, tables, ...database }) => ({
+      ...database,
+      ...(tables === undefined ? {} : { tables }),
+    })),
+    skipped: request.capture.skipped.map(({ path: file, reason }) => ({ path: displayPath(file), reason })),
+    failedDatabases: request.failedDatabases.map(({ name, reason }) => ({ name, reason })),
+  };
+}
+
+/** The note: all that the trailers do not say. */
+function noteOf(snapshot: Snapshot, request: SnapshotRequest): Record<string, unknown> {
+  const { id, message, pinned, head, changes, files, bytes, databases, skipped, failedDatabases } = snapshot;
+  return {
+    schema: 1,
+    id,
+    message,
+    pinned,
+    head,
+    changes,
+    files,
+    bytes,
+    databases,
+    skipped,
+    failedDatabases,
+    durationMs: Math.max(0, Math.round(performance.now() - request.startedAt)),
+    host: hostname(),
+    zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+  };
+}
+
+/**
+ * A `git gc --prune=now` that began before the refs moved may still delete loose objects it saw as unreachable. It
+ * deletes no pack it did not know when it began, so while one runs the new objects are put into a pack at once.
+ */
+async function keepFromRunningGc(
+  repository: Repository,
+  commit: string,
+  before: string,
+  notes: string,
+  notesBefore: string,
+): Promise<void> {
+  if (!existsSync(path.join(repository.commonDir, 'gc.pid'))) return;
+  const not = [before, notesBefore].filter((oid) => oid !== '').map((oid) => `^${oid}\n`);
+  await git(
+    [
+      'pack-objects',
+      '--revs',
+      '--quiet',
+      '--end-of-options',
+      path.join(repository.objectDir, 'pack', 'pack'),
+    ],
+    {
+      cwd: repository.worktree,
+      input: `${commit}\n${notes}\n${not.join('')}`,
+    },
+  );
+}

@@ -1,0 +1,143 @@
+import path from 'node:path';
+import { rmSync } from 'node:fs';
+import { type Capture, captureWorktree, worktreeContext } from '../capture/capture.ts';
+import { shadowIndex } from '../capture/context.ts';
+import type { Config } from '../config/config.ts';
+import type { CapturedDatabase } from '../databases/engine.ts';
+import { PitrError } from '../errors.ts';
+import { type BytePath, bytePath } from '../git/paths.ts';
+import type { Repository } from '../git/repository.ts';
+import { currentTime } from '../system/clock.ts';
+import { type Lock, takeLock } from '../system/lock.ts';
+import { recordSnapshot, type Recorded, type SnapshotRequest } from './record.ts';
+import type { Snapshot, SnapshotType } from './snapshot.ts';
+
+export interface TakeOptions {
+  type: SnapshotType;
+  trigger: string;
+  label?: string;
+  message?: string;
+  pinned?: boolean;
+  allowEmpty?: boolean;
+  databases?: boolean;
+  /** Take $HOME or / too. */
+  force?: boolean;
+  /** Paths to record although they are not covered. */
+  also?: readonly BytePath[];
+}
+
+export interface Taken extends Recorded {
+  capture: Capture;
+  databases: CapturedDatabase[];
+  failedDatabases: SnapshotRequest['failedDatabases'];
+}
+
+/** The line's lock: capture, record and restore of one worktree follow each other. */
+export function lockLine(repository: Repository, config: Config, purpose: string): Promise<Lock> {
+  return takeLock(path.join(repository.lineDir, 'lock'), { purpose, timeout: config.lockTimeout });
+}
+
+/** Takes a snapshot of the worktree and its databases. Error: `busy`, and those of its parts. */
+export async function takeSnapshot(
+  repository: Repository,
+  config: Config,
+  options: TakeOptions,
+): Promise<Taken> {
+  const lock = await lockLine(repository, config, options.trigger === 'restore' ? 'restore' : 'snapshot');
+  try {
+    return await takeSnapshotLocked(repository, config, options);
+  } finally {
+    lock.release();
+  }
+}
+
+/** The same for a caller that holds the lock. */
+export async function takeSnapshotLocked(
+  repository: Repository,
+  config: Config,
+  options: TakeOptions,
+): Promise<Taken> {
+  if (options.force !== true) refuseHome(repository);
+  const startedAt = performance.now();
+  const epochMs = currentTime();
+  try {
+    return await takeOnce(repository, config, options, epochMs, startedAt);
+  } catch (error) {
+    if (!(error instanceof PitrError) || error.details['resetShadow'] !== true) throw error;
+    // The shadow index named content that a gc has removed since: read everything anew, once.
+    rmSync(shadowIndex(worktreeContext(repository, config)), { force: true });
+    return takeOnce(repository, config, options, epochMs, startedAt);
+  }
+}
+
+async function takeOnce(
+  repository: Repository,
+  config: Config,
+  options: TakeOptions,
+  epochMs: number,
+  startedAt: number,
+): Promise<Taken> {
+  const capture = await captureWorktree(repository, config, options.also);
+  const databases = await databasesOf(repository, config, options);
+  const recorded = await recordSnapshot(repository, {
+    type: options.type,
+    trigger: options.trigger,
+    ...(options.label === undefined ? {} : { label: options.label }),
+    ...(options.message === undefined ? {} : { message: options.message }),
+    pinned: options.pinned ?? false,
+    allowEmpty: options.allowEmpty ?? false,
+    epochMs,
+    capture,
+    databases: databases.captured,
+    failedDatabases: databases.failed,
+    startedAt,
+  });
+  return { ...recorded, capture, databases: databases.captured, failedDatabases: databases.failed };
+}
+
+async function databasesOf(repository: Repository, config: Config, options: TakeOptions) {
+  if (config.databases.length === 0 || options.databases === false) return { captured: [], failed: [] };
+  const { captureDatabases } = await import('../databases/registry.ts');
+  return captureDatabases(repository, config, await newestCopies(repository));
+}
+
+/** The newest recorded copy of each database: what an unchanged one is recognised by. */
+async function newestCopies(repository: Repository): Promise<Map<string, CapturedDatabase>> {
+  const { readCatalog } = await import('./catalog.ts');
+  const copies = new Map<string, CapturedDatabase>();
+  const { snapshots } = await readCatalog(repository, { limit: 50 });
+  for (const snapshot of snapshots) {
+    for (const copy of await copiesIn(repository, snapshot))
+      if (!copies.has(copy.name)) copies.set(copy.name, copy);
+    if (copies.size > 0) break;
+  }
+  return copies;
+}
+
+/** The database copies that a snapshot holds. */
+export async function copiesIn(repository: Repository, snapshot: Snapshot): Promise<CapturedDatabase[]> {
+  if (snapshot.databases.length === 0) return [];
+  const { listTree } = await import('../git/trees.ts');
+  const trees = new Map<string, string>();
+  const databases = `${snapshot.commit}:databases`;
+  for await (const entry of listTree(repository, databases, { sizes: false }))
+    if (entry.type === 'tree') trees.set(entry.path, entry.oid);
+  return snapshot.databases.flatMap((database) => {
+    const tree = trees.get(bytePath(database.name));
+    return tree === undefined ? [] : [{ ...database, tree }];
+  });
+}
+
+/** $HOME or / as a worktree is nearly always a mistake, and then a huge one (opencode #9290, #15977). */
+function refuseHome(repository: Repository): void {
+  const home = path.resolve(process.env['HOME'] ?? '/nonexistent');
+  if (repository.worktree !== '/' && repository.worktree !== home) return;
+  const what = repository.worktree === '/' ? 'the root of the file system' : 'your home folder';
+  throw new PitrError(
+    'refused',
+    `The working tree is ${what} (${repository.worktree}); nothing was recorded.`,
+    {
+      hints: ['If that is meant, say so with --force; set pitr.exclude first.'],
+    },
+  );
+}

@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config';
+
+// Tests may be started from a git hook, where GIT_DIR and its like name the user's repository: a test that ran
+// git with them would write there. The workers inherit the environment of this process.
+for (const name of Object.keys(process.env)) if (name.startsWith('GIT_')) delete process.env[name];
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.{ts,tsx}'],
+    globalSetup: ['test/support/build-once.ts'],
+    // Processes, not threads: tests change the working directory, and native addons are loaded.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
