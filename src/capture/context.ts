@@ -25,7 +25,7 @@ export interface CaptureContext {
 }
 
 /** The environment that makes git work on the shadow. */
-export function shadowEnvironment(context: CaptureContext): Record<string, string> {
+function shadowEnvironment(context: CaptureContext): Record<string, string> {
   return {
     GIT_DIR: context.shadowDir,
     GIT_WORK_TREE: context.worktree,

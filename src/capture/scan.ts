@@ -149,7 +149,7 @@ function classifyFolder(context: CaptureContext, folder: BytePath, result: Scan,
 function emptyBelow(context: CaptureContext, folder: BytePath): { holdsFiles: boolean; dirs: BytePath[] } {
   const children: BytePath[] = [];
   try {
-    const handle = opendirSync(onDisk(context.worktree, folder) as unknown as string, {
+    const handle = opendirSync(onDisk(context.worktree, folder), {
       encoding: 'latin1' as BufferEncoding,
     });
     try {

@@ -57,7 +57,7 @@ export async function updateIndex(context: CaptureContext, paths: Iterable<ByteP
 }
 
 /** What is at a path: 'gone', the reason why it cannot be recorded, or its stat. */
-function lookAt(context: CaptureContext, path: BytePath): 'gone' | string | BigIntStats {
+function lookAt(context: CaptureContext, path: BytePath): string | BigIntStats {
   const absolute = onDisk(context.worktree, path);
   try {
     if (behindSymlink(context, path)) return 'gone';

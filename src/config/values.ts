@@ -18,14 +18,6 @@ export function parseDuration(text: string, key: string): number {
   return Number(match[1]) * (unit ?? 1000);
 }
 
-/** A boolean as git spells them. Error: `usage`. */
-export function parseBoolean(text: string, key: string): boolean {
-  const value = text.trim().toLowerCase();
-  if (['true', 'yes', 'on', '1', ''].includes(value)) return true;
-  if (['false', 'no', 'off', '0'].includes(value)) return false;
-  throw badValue(key, text, 'true or false');
-}
-
 export function badValue(key: string, value: string, wanted: string): PitrError {
   return new PitrError('usage', `The configuration ${key} = "${value}" is not ${wanted}.`, {
     hints: [

@@ -13,7 +13,7 @@ const engines: Record<string, () => Promise<DatabaseEngine>> = {
   sqlite: async () => (await import('./sqlite/engine.ts')).sqliteEngine,
 };
 
-export async function engineOf(database: DatabaseConfig): Promise<DatabaseEngine> {
+async function engineOf(database: DatabaseConfig): Promise<DatabaseEngine> {
   const load = engines[database.engine];
   if (load === undefined) {
     throw new PitrError(

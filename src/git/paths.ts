@@ -7,7 +7,6 @@ export type BytePath = string;
 
 /** The text of a byte path: plain when it is valid UTF-8 without control characters, else quoted as git quotes. */
 export function displayPath(path: BytePath): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   if (/^[\x20-\x7e]*$/.test(path)) return path.startsWith('"') ? quotePath(path) : path;
   const text = Buffer.from(path, 'latin1').toString('utf8');
   // oxlint-disable-next-line no-control-regex -- as above

@@ -34,19 +34,3 @@ export async function updateRefs(repository: Repository, updates: readonly RefUp
     throw error;
   }
 }
-
-/** What refs point to; a ref that is not there is not in the map. */
-export async function readRefOids(
-  repository: Repository,
-  refs: readonly string[],
-): Promise<Map<string, string>> {
-  const { stdout } = await git(['for-each-ref', '--format=%(refname) %(objectname)', ...refs], {
-    cwd: repository.worktree,
-  });
-  const found = new Map<string, string>();
-  for (const line of stdout.toString('utf8').split('\n')) {
-    const [ref, oid] = line.split(' ');
-    if (ref !== undefined && oid !== undefined && refs.includes(ref)) found.set(ref, oid);
-  }
-  return found;
-}

@@ -53,7 +53,7 @@ async function proposeIncludes(repository: Repository, config: Config): Promise<
     ':(top,glob)**/.env*',
   ];
   const { stdout } = await git(args, { cwd: repository.worktree });
-  const files = splitNul(stdout).filter((file) => /^\.env/.test(basename(file)) && !file.endsWith('/'));
+  const files = splitNul(stdout).filter((file) => basename(file).startsWith('.env') && !file.endsWith('/'));
   if (files.length === 0) return [];
   const shown = files.slice(0, 5).map(displayPath).join(', ');
   return [

@@ -10,7 +10,7 @@ import { type BytePath, displayPath } from '../git/paths.ts';
 const ignorable = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/g;
 
 /** Why a path must not be written; undefined when it may. */
-export function unsafeReason(path: BytePath): string | undefined {
+function unsafeReason(path: BytePath): string | undefined {
   if (path === '' || path.startsWith('/')) return 'it is an absolute path';
   if (path.includes('\0')) return 'it holds a NUL byte';
   for (const part of path.split('/')) {

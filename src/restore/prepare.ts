@@ -175,7 +175,7 @@ function normalize(file: string): string {
 }
 
 /** Paths that no restore of files touches: registered databases, and what a sparse checkout left out. */
-export async function protections(context: Context): Promise<(path: BytePath) => string | undefined> {
+async function protections(context: Context): Promise<(path: BytePath) => string | undefined> {
   const databases = new Set(databasePaths(context.repository, context.config));
   const sparse = await sparsePaths(context);
   return (path) => {

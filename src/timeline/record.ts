@@ -13,7 +13,7 @@ import { git } from '../git/run.ts';
 import { randomId, writeCache } from '../system/files.ts';
 import { formatMessage } from './message.ts';
 import { measure } from './measure.ts';
-import { type Snapshot, type SnapshotType, typeRank } from './snapshot.ts';
+import { type Snapshot, type SnapshotDatabase, type SnapshotType, typeRank } from './snapshot.ts';
 import { readTip, type Tip } from './tip.ts';
 
 /** What a new snapshot is to hold and be called. */
@@ -174,13 +174,17 @@ function describe(
     commit: '',
     head: request.capture.head,
     ...measured,
-    databases: request.databases.map(({ tree: _, tables, ...database }) => ({
-      ...database,
-      ...(tables === undefined ? {} : { tables }),
-    })),
+    databases: request.databases.map(publicDatabase),
     skipped: request.capture.skipped.map(({ path: file, reason }) => ({ path: displayPath(file), reason })),
     failedDatabases: request.failedDatabases.map(({ name, reason }) => ({ name, reason })),
   };
+}
+
+/** A copy as the timeline shows it: without the tree, which the commit itself holds. */
+function publicDatabase(copy: CapturedDatabase): SnapshotDatabase {
+  return Object.fromEntries(
+    Object.entries(copy).filter(([key]) => key !== 'tree'),
+  ) as unknown as SnapshotDatabase;
 }
 
 /** The note: all that the trailers do not say. */

@@ -33,7 +33,7 @@ export function planText(prepared: PreparedRestore, terminal: Terminal): string 
   return [...lines, planSummary(prepared)].join('\n');
 }
 
-export function planSummary({ plan, databases }: PreparedRestore): string {
+function planSummary({ plan, databases }: PreparedRestore): string {
   const of = (action: PlanEntry['action']) => plan.entries.filter((entry) => entry.action === action).length;
   const folders = plan.createDirs.length + plan.removeDirs.length;
   const parts = [

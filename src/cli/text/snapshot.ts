@@ -23,7 +23,7 @@ export function describeBytes(bytes: number): string {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit] ?? ''}`;
 }
 
-export function describeChanges({ added, modified, deleted }: Snapshot['changes']): string {
+function describeChanges({ added, modified, deleted }: Snapshot['changes']): string {
   return `+${added} ~${modified} -${deleted}`;
 }
 
