@@ -1,5 +1,6 @@
 import { ExitCode, messageOf, PitrError } from '../errors.ts';
 import { type Arguments, type CommandSpec, findCommand } from './commands.ts';
+import { beginHere } from './open.ts';
 import { parseFully, parseQuickly, unknownCommand } from './parse.ts';
 import { openTerminal } from './terminal.ts';
 
@@ -45,6 +46,7 @@ async function dispatch(
     terminal.print((await import('./help.ts')).helpFor(command));
     return ExitCode.done;
   }
+  if (quick.has(name)) beginHere();
   const module = command.load();
   module.catch(() => {}); // awaited below; a parse error comes first
   const args = await parse(command, rest);

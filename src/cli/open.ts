@@ -1,10 +1,27 @@
-import { type Config, readConfig } from '../config/config.ts';
+import { type Config, listGitConfig, readConfig } from '../config/config.ts';
 import { findRepository, type Repository } from '../git/repository.ts';
 
+type Here = Promise<{ repository: Repository; config: Config }>;
+
+let begun: Here | undefined;
+
+/** Starts looking for the repository while the command's module is still being loaded. */
+export function beginHere(): void {
+  begun = open();
+  begun.catch(() => {}); // reported by openHere
+}
+
 /** The repository around the current folder and its configuration. */
-export async function openHere(): Promise<{ repository: Repository; config: Config }> {
-  const repository = await findRepository(process.cwd());
-  return { repository, config: await readConfig(repository) };
+export function openHere(): Here {
+  return begun ?? open();
+}
+
+async function open(): Here {
+  const cwd = process.cwd();
+  const listing = listGitConfig(cwd);
+  listing.catch(() => {}); // no repository is the error to report, if there is none
+  const repository = await findRepository(cwd);
+  return { repository, config: await readConfig(repository, listing) };
 }
 
 /** An option that is text, or undefined. */

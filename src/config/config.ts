@@ -38,11 +38,20 @@ const harmlessKeys =
 
 const databaseName = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/;
 
-type Entry = readonly [key: string, value: string];
+export type ConfigEntry = readonly [key: string, value: string];
+type Entry = ConfigEntry;
+
+/** Lists the user's git configuration as seen from a folder; it may run while the repository is still looked for. */
+export function listGitConfig(cwd: string): Promise<ConfigEntry[]> {
+  return listConfig(['config', '--list', '-z'], cwd);
+}
 
 /** Reads the configuration of a repository. Errors: `usage`, naming the key and its value. */
-export async function readConfig(repository: Repository): Promise<Config> {
-  const own = await listConfig(['config', '--list', '-z'], repository.worktree);
+export async function readConfig(
+  repository: Repository,
+  listing: Promise<ConfigEntry[]> = listGitConfig(repository.worktree),
+): Promise<Config> {
+  const own = await listing;
   const tracked = await trackedConfig(repository);
   return interpret(repository, tracked, own);
 }

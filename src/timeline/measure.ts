@@ -2,7 +2,7 @@ import path from 'node:path';
 import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
-import { checkObjects, diffTrees, listTree, resolveTree } from '../git/trees.ts';
+import { checkObjects, diffTrees, listTree } from '../git/trees.ts';
 import { readFileIfThere, writeCache } from '../system/files.ts';
 import type { SnapshotRequest } from './record.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -22,11 +22,10 @@ interface Totals {
  */
 export async function measure(
   repository: Repository,
-  previous: string,
+  before: string,
   request: SnapshotRequest,
 ): Promise<Measured> {
   const { files, staged } = request.capture;
-  const before = previous === '' ? '' : await resolveTree(repository, `${previous}:files`);
   const known = readTotals(repository, before);
   const measured: Measured = {
     changes: { added: 0, modified: 0, deleted: 0 },

@@ -11,6 +11,7 @@ import { updateRefs } from '../git/refs.ts';
 import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
 import { git } from '../git/run.ts';
 import { randomId, writeCache } from '../system/files.ts';
+import { timeZoneName } from '../system/clock.ts';
 import { formatMessage } from './message.ts';
 import { measure } from './measure.ts';
 import { type Snapshot, type SnapshotDatabase, type SnapshotType, typeRank } from './snapshot.ts';
@@ -31,6 +32,8 @@ export interface SnapshotRequest {
   databases: readonly CapturedDatabase[];
   failedDatabases: readonly FailedDatabase[];
   startedAt: number;
+  /** The line's tip, asked for while the working tree was read: the lock keeps it from moving, but for other tools. */
+  tip: Promise<Tip>;
 }
 
 /** `created` is false when the newest snapshot equals this state already; `id` and `commit` are then that one's. */
@@ -50,7 +53,7 @@ const races = 20;
  */
 export async function recordSnapshot(repository: Repository, request: SnapshotRequest): Promise<Recorded> {
   for (let race = 0; race < races; race++) {
-    const tip = await readTip(repository);
+    const tip = await (race === 0 ? request.tip : readTip(repository));
     const root = rootTree(repository, request);
     if (tip.commit !== '' && tip.trailers !== undefined && tip.tree === root && !insists(request, tip)) {
       stampCheck(repository, request.epochMs, tip.trailers.id);
@@ -119,7 +122,7 @@ async function writeSnapshot(
   tip: Tip,
   root: string,
 ): Promise<Recorded | undefined> {
-  const measured = await measure(repository, tip.commit, request);
+  const measured = await measure(repository, tip.files, request);
   const snapshot = describe(request, measured);
   const stream = new ImportStream();
   const scratch = `refs/pitr/incoming/${snapshot.id}`;
@@ -204,7 +207,7 @@ function noteOf(snapshot: Snapshot, request: SnapshotRequest): Record<string, un
     failedDatabases,
     durationMs: Math.max(0, Math.round(performance.now() - request.startedAt)),
     host: hostname(),
-    zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+    zone: timeZoneName(),
   };
 }
 

@@ -11,6 +11,7 @@ import { currentTime } from '../system/clock.ts';
 import { type Lock, takeLock } from '../system/lock.ts';
 import { recordSnapshot, type Recorded, type SnapshotRequest } from './record.ts';
 import type { Snapshot, SnapshotType } from './snapshot.ts';
+import { readTip } from './tip.ts';
 
 export interface TakeOptions {
   type: SnapshotType;
@@ -77,6 +78,8 @@ async function takeOnce(
   epochMs: number,
   startedAt: number,
 ): Promise<Taken> {
+  const tip = readTip(repository);
+  tip.catch(() => {}); // awaited when it is used
   const capture = await captureWorktree(repository, config, options.also);
   const databases = await databasesOf(repository, config, options);
   const recorded = await recordSnapshot(repository, {
@@ -91,6 +94,7 @@ async function takeOnce(
     databases: databases.captured,
     failedDatabases: databases.failed,
     startedAt,
+    tip,
   });
   return { ...recorded, capture, databases: databases.captured, failedDatabases: databases.failed };
 }

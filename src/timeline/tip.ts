@@ -1,5 +1,6 @@
 import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
 import { git } from '../git/run.ts';
+import { resolveTree } from '../git/trees.ts';
 import { parseMessage, type Trailers } from './message.ts';
 
 /** The newest snapshot of a line, as much as recording the next one needs, in one git process. */
@@ -8,6 +9,8 @@ export interface Tip {
   commit: string;
   tree: string;
   trailers: Trailers | undefined;
+  /** Its tree of files; '' when it holds none. */
+  files: string;
   /** The tip of the notes ref; '' when there is none. */
   notes: string;
 }
@@ -20,11 +23,12 @@ export async function readTip(repository: Repository): Promise<Tip> {
       cwd: repository.worktree,
     },
   );
-  const tip: Tip = { commit: '', tree: '', trailers: undefined, notes: '' };
+  const tip: Tip = { commit: '', tree: '', trailers: undefined, files: '', notes: '' };
   for (const record of stdout.toString('utf8').split('\0\0')) {
     const [ref, commit = '', tree = '', message = ''] = record.trimStart().split('\0');
     if (ref === timeline) Object.assign(tip, { commit, tree, trailers: parseMessage(message) });
     if (ref === notesRef) tip.notes = commit;
   }
+  if (tip.commit !== '') tip.files = await resolveTree(repository, `${tip.commit}:files`);
   return tip;
 }
