@@ -69,7 +69,10 @@ export interface RunningGit {
 
 const stderrLimit = 64 * 1024;
 
-/** Starts git; the caller reads `stdout` and then awaits `end()`. */
+/**
+ * Starts git; the caller reads `stdout` at once and then awaits `end()`. Await nothing in between: when a process exits
+ * and nobody reads its output yet, Node drains and drops it.
+ */
 export function startGit(args: readonly string[], options: GitOptions = {}): RunningGit {
   const child = spawn('git', args, {
     cwd: options.cwd,

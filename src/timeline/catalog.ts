@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
 import { startGit } from '../git/run.ts';
 import { parseMessage } from './message.ts';
-import { maxNoteBytes, parseNote } from './schema.ts';
+import { maxNoteBytes } from './limits.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** The snapshots of a line, newest first, and the commits on it that are none. */
@@ -25,6 +25,8 @@ export interface CatalogOptions {
  */
 export async function readCatalog(repository: Repository, options: CatalogOptions = {}): Promise<Catalog> {
   const catalog: Catalog = { snapshots: [], problems: [] };
+  // Before git starts: Node throws away what a process printed if nobody reads it by the time it exits.
+  const { parseNote } = await import('./schema.ts');
   const mark = `--${randomBytes(12).toString('hex')}--`;
   const limit = options.limit === undefined ? [] : [`--max-count=${options.limit}`];
   const args = [
@@ -40,7 +42,7 @@ export async function readCatalog(repository: Repository, options: CatalogOption
     cwd: repository.worktree,
     okCodes: [0, 128],
   });
-  for await (const record of recordsOf(running.stdout, mark)) addRecord(catalog, record);
+  for await (const record of recordsOf(running.stdout, mark)) addRecord(catalog, record, parseNote);
   const { code, stderr } = await running.end();
   if (code !== 0 && !/bad revision|unknown revision|ambiguous argument/.test(stderr)) {
     catalog.problems.push({ commit: '', problem: `git log stopped: ${stderr.trim()}` });
@@ -71,7 +73,11 @@ async function* recordsOf(stream: AsyncIterable<Buffer>, mark: string): AsyncGen
   if (!first) yield text;
 }
 
-function addRecord(catalog: Catalog, record: string): void {
+function addRecord(
+  catalog: Catalog,
+  record: string,
+  parseNote: typeof import('./schema.ts').parseNote,
+): void {
   const [commit = '', message = '', ...rest] = record.split('\0');
   const trailers = parseMessage(message);
   if (trailers === undefined) {

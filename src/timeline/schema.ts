@@ -43,9 +43,6 @@ export const noteSchema = z.looseObject({
 
 export type Note = z.infer<typeof noteSchema>;
 
-/** A larger note is not read: nothing that git-pitr writes comes near it. */
-export const maxNoteBytes = 16 * 1024 * 1024;
-
 /** Reads a note; the reason when it is none. */
 export function parseNote(content: string): Note | { problem: string } {
   let value: unknown;
