@@ -3,11 +3,11 @@ import type { Config } from '../config/config.ts';
 import { type BytePath, bytePath, quoteIfNeeded } from '../git/paths.ts';
 import { composeTree } from '../git/trees.ts';
 import { nullOid, type Repository } from '../git/repository.ts';
-import { type CaptureContext } from './context.ts';
-import { type Head, readRefs } from './refs.ts';
+import { type CaptureContext, shadowOf } from './context.ts';
+import { type Head, readRefs, type RefState } from './refs.ts';
 import { readStaged, type Staged, stagedKey } from './staged.ts';
 import { readState, writeState } from './state.ts';
-import { captureTree, type CapturedTree } from './tree.ts';
+import { type CaptureOptions, captureTree, type CapturedTree } from './tree.ts';
 import type { Skipped } from './update.ts';
 
 /** The state of a worktree at one instant, as git objects that nothing refers to yet. */
@@ -22,17 +22,14 @@ export interface Capture {
   skipped: Skipped[];
 }
 
-/**
- * Captures the worktree. The caller holds the line's lock: the shadow index is one a worktree.
- * @param also paths to record although they are not covered (ignored files that a restore would overwrite)
- */
+/** Captures the worktree. The caller holds the line's lock: the shadow index is one a worktree. */
 export async function captureWorktree(
   repository: Repository,
   config: Config,
-  also: readonly BytePath[] = [],
+  { refs: reading, ...options }: CaptureOptions & { refs?: Promise<RefState> | undefined } = {},
 ): Promise<Capture> {
   const context = worktreeContext(repository, config);
-  const [refs, tree] = await Promise.all([readRefs(repository), captureTree(context, also)]);
+  const [refs, tree] = await Promise.all([reading ?? readRefs(repository), captureTree(context, options)]);
   const state = readState(context);
   const before = JSON.stringify(state);
   const key = stagedKey(context, refs.head.commit ?? '');
@@ -52,12 +49,10 @@ export async function captureWorktree(
 
 export function worktreeContext(repository: Repository, config: Config): CaptureContext {
   return {
-    repository,
+    ...shadowOf(repository),
     config,
-    worktree: repository.worktree,
     userIndex: path.join(repository.gitDir, 'index'),
     mount: '',
-    shadowDir: path.join(repository.lineDir, 'shadow'),
     databaseFiles: databasePatterns(repository, config),
   };
 }

@@ -10,22 +10,31 @@ import { ensurePrivateDir, readFileIfThere } from '../system/files.ts';
  * A capture reads one working tree through a *shadow* git directory: private, with an index of its own and the real
  * object store behind it. The user's index, HEAD and config are never written.
  */
-export interface CaptureContext {
-  repository: Repository;
+export interface CaptureContext extends ShadowPlace {
   config: Config;
-  /** The working tree to read: the worktree, or a nested repository in it. */
-  worktree: string;
   /** The user's own index of that tree. */
   userIndex: string;
   /** Where `worktree` lies below the repository's: '' or `path/to/nested`. */
   mount: BytePath;
-  shadowDir: string;
   /** Patterns, in git's ignore syntax, of registered database files: captured by their engines, never as files. */
   databaseFiles: readonly string[];
 }
 
+/** What it takes to run git on a shadow. */
+export interface ShadowPlace {
+  repository: Repository;
+  /** The working tree to read: the worktree, or a nested repository in it. */
+  worktree: string;
+  shadowDir: string;
+}
+
+/** Where the worktree's own shadow is. */
+export function shadowOf(repository: Repository): ShadowPlace {
+  return { repository, worktree: repository.worktree, shadowDir: path.join(repository.lineDir, 'shadow') };
+}
+
 /** The environment that makes git work on the shadow. */
-function shadowEnvironment(context: CaptureContext): Record<string, string> {
+function shadowEnvironment(context: ShadowPlace): Record<string, string> {
   return {
     GIT_DIR: context.shadowDir,
     GIT_WORK_TREE: context.worktree,
@@ -34,7 +43,7 @@ function shadowEnvironment(context: CaptureContext): Record<string, string> {
 }
 
 export function shadowGit(
-  context: CaptureContext,
+  context: ShadowPlace,
   args: readonly string[],
   options: GitOptions = {},
 ): Promise<GitResult> {
@@ -42,18 +51,18 @@ export function shadowGit(
 }
 
 export function startShadowGit(
-  context: CaptureContext,
+  context: ShadowPlace,
   args: readonly string[],
   options: GitOptions = {},
 ): RunningGit {
   return startGit(args, shadowOptions(context, options));
 }
 
-function shadowOptions(context: CaptureContext, options: GitOptions): GitOptions {
+function shadowOptions(context: ShadowPlace, options: GitOptions): GitOptions {
   return { cwd: context.worktree, ...options, env: { ...shadowEnvironment(context), ...options.env } };
 }
 
-export function shadowIndex(context: CaptureContext): string {
+export function shadowIndex(context: Pick<ShadowPlace, 'shadowDir'>): string {
   return path.join(context.shadowDir, 'index');
 }
 

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
 import type { BytePath } from '../git/paths.ts';
 import { onDisk } from '../git/paths.ts';
@@ -21,21 +20,26 @@ export function coverageFingerprint(context: CaptureContext): string {
     path.join(repository.commonDir, 'info', 'exclude'),
     excludesFile.replace(/^~(?=\/)/, process.env['HOME'] ?? ''),
   ];
-  const hash = createHash('sha1');
-  hash.update(indexFingerprint(context.userIndex));
-  for (const file of files) hash.update(`\0${readFileIfThere(file) ?? ''}`);
   const sparse = config.git.get('core.sparsecheckout') ?? '';
-  hash.update(JSON.stringify([config.include, config.exclude, context.databaseFiles, sparse]));
-  return hash.digest('hex');
+  const rules = files.map((file) => readFileIfThere(file) ?? '');
+  const index = indexFingerprint(context.userIndex);
+  return JSON.stringify([index, rules, config.include, config.exclude, context.databaseFiles, sparse]);
 }
 
 /** An index file ends in its own checksum: equal checksums are equal entries, whatever the file's times say. */
 export function indexFingerprint(index: string): string {
   if (!existsSync(index)) return 'none';
-  const content = readFileSync(index);
-  const checksum = content.subarray(-20).toString('hex');
-  // `index.skipHash` writes zeros there; then size and time have to do.
-  return /^0+$/.test(checksum) ? `${content.length} ${statSync(index).mtimeMs}` : checksum;
+  const handle = openSync(index, 'r');
+  try {
+    const { size, mtimeMs } = fstatSync(handle);
+    const end = Buffer.alloc(20);
+    readSync(handle, end, 0, end.length, Math.max(0, size - end.length));
+    const checksum = end.toString('hex');
+    // `index.skipHash` writes zeros there; then size and time have to do.
+    return /^0+$/.test(checksum) ? `${size} ${mtimeMs}` : checksum;
+  } finally {
+    closeSync(handle);
+  }
 }
 
 /** True when one of these paths decides what is ignored. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash } from '../system/crypto.ts';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type BytePath, onDisk } from '../git/paths.ts';

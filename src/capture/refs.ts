@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Repository } from '../git/repository.ts';
+import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
 import { git, gitText } from '../git/run.ts';
 
 /** Where HEAD is. `branch` is null when detached, `commit` null before the first commit. */
@@ -13,21 +13,31 @@ export interface RefState {
   head: Head;
   /** `state/refs`: as `git ls-remote --symref` prints refs: HEAD, branches, tags, the stash. */
   text: string;
+  /** Our own refs: name -> oid. */
+  own: ReadonlyMap<string, string>;
 }
 
-/** Reads HEAD, branches, tags and the stash. */
+/** Reads HEAD, branches, tags, the stash and our own refs, in one git process. */
 export async function readRefs(repository: Repository): Promise<RefState> {
   const format = '%(objectname)\t%(refname)';
-  const { stdout } = await git(
-    ['for-each-ref', `--format=${format}`, 'refs/heads', 'refs/tags', 'refs/stash'],
-    { cwd: repository.worktree },
-  );
-  const refs = stdout.toString('utf8');
+  const names = ['refs/heads', 'refs/tags', 'refs/stash', timelineRef(repository), notesRef];
+  const { stdout } = await git(['for-each-ref', `--format=${format}`, ...names], {
+    cwd: repository.worktree,
+  });
+  const own = new Map<string, string>();
+  const lines = stdout.toString('utf8').split('\n').slice(0, -1);
+  const users = lines.filter((line) => {
+    const [oid = '', name = ''] = line.split('\t');
+    const isOwn = name.startsWith('refs/pitr/') || name === notesRef;
+    if (isOwn) own.set(name, oid);
+    return !isOwn;
+  });
+  const refs = users.map((line) => `${line}\n`).join('');
   const head = readFileSync(path.join(repository.gitDir, 'HEAD'), 'utf8').trim();
   const branch = /^ref: (.*)$/.exec(head)?.[1] ?? null;
   const commit = branch === null ? head : await commitOf(repository, branch, refs);
-  const lines = branch === null ? `${head}\tHEAD\n` : `ref: ${branch}\tHEAD\n`;
-  return { head: { branch: branch?.replace(/^refs\/heads\//, '') ?? null, commit }, text: lines + refs };
+  const first = branch === null ? `${head}\tHEAD\n` : `ref: ${branch}\tHEAD\n`;
+  return { head: { branch: branch?.replace(/^refs\/heads\//, '') ?? null, commit }, text: first + refs, own };
 }
 
 async function commitOf(repository: Repository, branch: string, refs: string): Promise<string | null> {

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { readFileIfThere, writeCache } from '../system/files.ts';
-import type { CaptureContext } from './context.ts';
+import type { ShadowPlace } from './context.ts';
 
 /**
  * What a capture remembers for the next one, beside the shadow index. Only a cache: when it is lost or does not fit,
@@ -8,6 +8,8 @@ import type { CaptureContext } from './context.ts';
  */
 export interface CaptureState {
   version: 1;
+  /** The patterns of the last scan. */
+  patterns?: string[];
   /** What decides which files are covered: the user's index, ignore files, patterns. */
   coverage: string;
   /** The tree of the shadow index, once written. */
@@ -38,11 +40,11 @@ const empty: CaptureState = {
   nested: [],
 };
 
-function stateFile(context: CaptureContext): string {
+function stateFile(context: Pick<ShadowPlace, 'shadowDir'>): string {
   return path.join(context.shadowDir, 'capture.json');
 }
 
-export function readState(context: CaptureContext): CaptureState {
+export function readState(context: Pick<ShadowPlace, 'shadowDir'>): CaptureState {
   const text = readFileIfThere(stateFile(context));
   if (text === undefined) return structuredClone(empty);
   try {
@@ -53,7 +55,11 @@ export function readState(context: CaptureContext): CaptureState {
   }
 }
 
-export function writeState(context: CaptureContext, before: string, state: CaptureState): void {
+export function writeState(
+  context: Pick<ShadowPlace, 'shadowDir'>,
+  before: string,
+  state: CaptureState,
+): void {
   const text = JSON.stringify(state);
   if (text !== before) writeCache(stateFile(context), text);
 }

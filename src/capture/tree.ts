@@ -4,9 +4,10 @@ import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
 import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
 import { coverageFingerprint, includedByPath, syncCoverage, touchesIgnoreRules } from './coverage.ts';
+import { type EarlyScan, scanKey } from './early.ts';
 import { openNested } from './nested.ts';
 import { unusualMode, untrackedOf } from './permissions.ts';
-import { type Scan, scan, scanEmptyDirs } from './scan.ts';
+import { coveragePatterns, type Scan, scan, scanEmptyDirs } from './scan.ts';
 import { seedShadowIndex } from './seed.ts';
 import { isEmptyTree } from './staged.ts';
 import { type CaptureState, readState, writeState } from './state.ts';
@@ -23,13 +24,22 @@ export interface CapturedTree {
   nested: { path: BytePath; head: string; tree: string }[];
 }
 
+export interface CaptureOptions {
+  /** Paths to record although they are not covered (ignored files that a restore would overwrite). */
+  also?: readonly BytePath[] | undefined;
+  /** A look that has begun already. */
+  early?: EarlyScan | undefined;
+  /** Called when the look has found changes, and writing them is about to begin. */
+  onChange?: (() => void) | undefined;
+}
+
 /** Records the working tree of `context` (nested repositories too) in the object store. Nothing refers to it yet. */
 export async function captureTree(
   context: CaptureContext,
-  also: readonly BytePath[] = [],
+  { also = [], early, onChange }: CaptureOptions = {},
 ): Promise<CapturedTree> {
   try {
-    return await captureOnce(context, also);
+    return await captureOnce(context, { also, early, onChange });
   } catch (error) {
     // The shadow index names a blob that a gc has dropped since (recorded by a run that was killed before its
     // snapshot was complete), or is damaged. It is only a cache: once more from nothing.
@@ -42,11 +52,14 @@ export async function captureTree(
       throw error;
     }
     rmSync(shadowIndex(context), { force: true });
-    return captureOnce(context, also);
+    return captureOnce(context, { also, onChange });
   }
 }
 
-async function captureOnce(context: CaptureContext, also: readonly BytePath[]): Promise<CapturedTree> {
+async function captureOnce(
+  context: CaptureContext,
+  { also = [], early, onChange }: CaptureOptions,
+): Promise<CapturedTree> {
   const seeded = prepareShadow(context);
   const state = readState(context);
   const before = JSON.stringify(state);
@@ -55,9 +68,14 @@ async function captureOnce(context: CaptureContext, also: readonly BytePath[]): 
     Object.assign(state, { coverage: '', tree: '' });
   }
   const coverage = coverageFingerprint(context);
-  const looks = await scan(context);
+  const patterns = coveragePatterns(context);
+  const fits = early !== undefined && early.key === scanKey(context, patterns);
+  const looks = await (fits ? early.scan : scan(context, patterns));
+  state.patterns = patterns;
   const extra = await coverageChanges(context, state, coverage, looks);
   const paths = new Set([...looks.changed, ...extra, ...state.left, ...also]);
+  // Not before the first git process of the update has been started.
+  if (paths.size > 0 && onChange !== undefined) setImmediate(onChange);
   const update = await updateIndex(context, paths);
   const touched = paths.size > 0 || coverage !== state.coverage || state.tree === '';
   state.coverage = coverage;
@@ -66,7 +84,7 @@ async function captureOnce(context: CaptureContext, also: readonly BytePath[]): 
   const [tree, emptyDirs] = await Promise.all([
     touched ? writeTree(context) : state.tree,
     looks.newDirs.length > 0 || update.removed.length > 0
-      ? scanEmptyDirs(context)
+      ? scanEmptyDirs(context, patterns)
       : looks.emptyDirs.toSorted(),
   ]);
   state.tree = tree;

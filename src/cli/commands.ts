@@ -1,6 +1,6 @@
 /**
  * Every command, in one place: the parser, `-h`, the command reference and the man page are made from this table.
- * A command's module is loaded only when it runs.
+ * Which module runs it is said in `main.ts`.
  */
 
 export interface OptionSpec {
@@ -26,7 +26,6 @@ export interface CommandSpec {
   options: Readonly<Record<string, OptionSpec>>;
   examples: readonly (readonly [command: string, meaning: string])[];
   exitCodes: Readonly<Record<number, string>>;
-  load: () => Promise<CommandModule>;
 }
 
 /** Parsed arguments: options by name, operands, and the paths after `--`. */
@@ -69,7 +68,6 @@ export const commands: readonly CommandSpec[] = [
       ['git pitr init --yes', 'accept all of it'],
     ],
     exitCodes: common,
-    load: () => import('./commands/init.ts'),
   },
   {
     name: 'snapshot',
@@ -111,7 +109,6 @@ export const commands: readonly CommandSpec[] = [
       4: 'refused: too large, or the home folder',
       ...stops,
     },
-    load: () => import('./commands/snapshot.ts'),
   },
   {
     name: 'list',
@@ -134,7 +131,6 @@ export const commands: readonly CommandSpec[] = [
       ['git pitr list --since yesterday --path src/app.ts', 'those since yesterday that changed a file'],
     ],
     exitCodes: common,
-    load: () => import('./commands/list.ts'),
   },
   {
     name: 'show',
@@ -151,7 +147,6 @@ export const commands: readonly CommandSpec[] = [
       ['git pitr show "@{yesterday 18:00}"', 'the one in force at that time'],
     ],
     exitCodes: { ...common, 5: 'no such snapshot' },
-    load: () => import('./commands/show.ts'),
   },
   {
     name: 'diff',
@@ -171,7 +166,6 @@ export const commands: readonly CommandSpec[] = [
       ['git pitr diff latest~1 latest --stat -- src', 'what the latest snapshot changed below src'],
     ],
     exitCodes: { ...common, 5: 'no such snapshot, path or database' },
-    load: () => import('./commands/diff.ts'),
   },
   {
     name: 'restore',
@@ -232,7 +226,6 @@ export const commands: readonly CommandSpec[] = [
       7: 'what came back is not what was recorded; it was taken back',
       ...stops,
     },
-    load: () => import('./commands/restore.ts'),
   },
   {
     name: 'undo',
@@ -260,7 +253,6 @@ export const commands: readonly CommandSpec[] = [
       7: 'the state before cannot be brought back whole',
       ...stops,
     },
-    load: () => import('./commands/undo.ts'),
   },
 ];
 

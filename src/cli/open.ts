@@ -1,14 +1,23 @@
 import { type Config, listGitConfig, readConfig } from '../config/config.ts';
+import { type EarlyStart, startEarly } from '../timeline/early.ts';
 import { findRepository, type Repository } from '../git/repository.ts';
 
 type Here = Promise<{ repository: Repository; config: Config }>;
 
 let begun: Here | undefined;
 
-/** Starts looking for the repository while the command's module is still being loaded. */
+let early: EarlyStart | undefined;
+
+/** Starts looking for the repository, and already at its working tree where it most likely is. */
 export function beginHere(): void {
+  early = startEarly(process.cwd());
   begun = open();
   begun.catch(() => {}); // reported by openHere
+}
+
+/** What `beginHere` began. */
+export function earlyStart(): EarlyStart | undefined {
+  return early;
 }
 
 /** The repository around the current folder and its configuration. */
@@ -20,7 +29,8 @@ async function open(): Here {
   const cwd = process.cwd();
   const listing = listGitConfig(cwd);
   listing.catch(() => {}); // no repository is the error to report, if there is none
-  const repository = await findRepository(cwd);
+  // A guess is good enough to look at; it is compared with what git says before anything is recorded.
+  const repository = early?.repository ?? (await findRepository(cwd));
   return { repository, config: await readConfig(repository, listing) };
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash } from '../system/crypto.ts';
 import { type FileHandle, open } from 'node:fs/promises';
 import { PitrError } from '../errors.ts';
 import { hashObject } from '../git/hash.ts';

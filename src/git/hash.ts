@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash } from '../system/crypto.ts';
 import type { BytePath } from './paths.ts';
 import type { Repository } from './repository.ts';
 

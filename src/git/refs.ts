@@ -1,5 +1,20 @@
 import { nullOid, type Repository } from './repository.ts';
-import { GitFailure, git } from './run.ts';
+import { prestart } from './prestart.ts';
+import { GitFailure, type GitOptions, git } from './run.ts';
+
+/** Refs are the barrier: when one moves, all that it leads to is on the disk. */
+export const durable = [['core.fsyncMethod', 'fsync']] as const;
+
+const updateRefCommand = ['update-ref', '--no-deref', '--stdin'];
+
+function updateRefOptions(repository: Repository): GitOptions {
+  return { cwd: repository.worktree, config: durable };
+}
+
+/** Starts what `updateRefs` needs. */
+export function prestartUpdateRefs(repository: Repository): void {
+  prestart(updateRefCommand, updateRefOptions(repository));
+}
 
 export interface RefUpdate {
   ref: string;
@@ -20,7 +35,7 @@ export async function updateRefs(repository: Repository, updates: readonly RefUp
   );
   const input = `start\n${lines.join('\n')}\nprepare\ncommit\n`;
   try {
-    await git(['update-ref', '--no-deref', '--stdin'], { cwd: repository.worktree, input });
+    await git(updateRefCommand, { ...updateRefOptions(repository), input });
     return true;
   } catch (error) {
     // "is at X but expected Y", "reference already exists", "unable to resolve", and somebody else's lock on it.

@@ -1,5 +1,7 @@
+import { lstatSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { PitrError } from '../errors.ts';
+import { readFileIfThere } from '../system/files.ts';
 import { GitFailure, git } from './run.ts';
 
 /** Where one worktree and its repository are. All paths are absolute. */
@@ -63,20 +65,44 @@ export async function findRepository(cwd: string = process.cwd()): Promise<Repos
       hints: ['Change to the folder that holds your files and run the command again.'],
     });
   }
-  const common = commonDir as string;
-  const line = gitDir === common ? 'main' : lineName(path.basename(gitDir));
-  const privateDir = path.join(common, 'pitr');
-  return {
+  return withOwnPlaces({
     worktree,
     gitDir,
-    commonDir: common,
+    commonDir: commonDir as string,
     objectDir: objectDir as string,
     objectFormat: objectFormat === 'sha256' ? 'sha256' : 'sha1',
     prefix: prefix ?? '',
-    line,
-    privateDir,
-    lineDir: path.join(privateDir, 'lines', line),
-  };
+  });
+}
+
+/**
+ * What `findRepository` will most likely say, without asking git: the ordinary layout with a `.git` folder. Whoever
+ * starts work on it must see the same from `findRepository` before anything is recorded.
+ */
+export function guessRepository(cwd: string): Repository | undefined {
+  const here = realpathSync(cwd);
+  for (let worktree = here; ; worktree = path.dirname(worktree)) {
+    const gitDir = path.join(worktree, '.git');
+    const found = lstatSync(gitDir, { throwIfNoEntry: false });
+    if (found === undefined && worktree !== path.dirname(worktree)) continue;
+    if (found?.isDirectory() !== true) return undefined;
+    const below = path.relative(worktree, here);
+    const config = readFileIfThere(path.join(gitDir, 'config')) ?? '';
+    return withOwnPlaces({
+      worktree,
+      gitDir,
+      commonDir: gitDir,
+      objectDir: path.join(gitDir, 'objects'),
+      objectFormat: /^\s*objectformat\s*=\s*sha256/im.test(config) ? 'sha256' : 'sha1',
+      prefix: below === '' ? '' : `${below}/`,
+    });
+  }
+}
+
+function withOwnPlaces(found: Omit<Repository, 'line' | 'privateDir' | 'lineDir'>): Repository {
+  const line = found.gitDir === found.commonDir ? 'main' : lineName(path.basename(found.gitDir));
+  const privateDir = path.join(found.commonDir, 'pitr');
+  return { ...found, line, privateDir, lineDir: path.join(privateDir, 'lines', line) };
 }
 
 /** A linked worktree may be called `main` too: its line must not share the main worktree's. */

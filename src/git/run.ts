@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { PitrError } from '../errors.ts';
 import { gitEnvironment } from './environment.ts';
+import { takePrestarted } from './prestart.ts';
 
 /**
  * The thin driver over the git program: arguments as an array, no shell, streams in both directions.
@@ -74,6 +75,13 @@ const stderrLimit = 64 * 1024;
  * and nobody reads its output yet, Node drains and drops it.
  */
 export function startGit(args: readonly string[], options: GitOptions = {}): RunningGit {
+  const running = takePrestarted(args, options) ?? launchGit(args, options);
+  if (options.input !== undefined) feed(running.child, options.input);
+  return running;
+}
+
+/** Starts git; with an `input` its standard input is open and still empty. */
+export function launchGit(args: readonly string[], options: GitOptions): RunningGit {
   const child = spawn('git', args, {
     cwd: options.cwd,
     env: gitEnvironment(options.env, options.config),
@@ -88,7 +96,6 @@ export function startGit(args: readonly string[], options: GitOptions = {}): Run
   });
   const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
   closed.catch(() => {}); // reported by end(); without this a failed spawn is an unhandled rejection
-  if (options.input !== undefined) feed(child, options.input);
   return {
     child,
     stdout: child.stdout as Readable,

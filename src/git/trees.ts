@@ -1,6 +1,8 @@
+import { PitrError } from '../errors.ts';
 import { ImportStream } from './fastImport.ts';
 import type { BytePath } from './paths.ts';
 import type { Repository } from './repository.ts';
+import { prestart } from './prestart.ts';
 import { git, gitText, nulRecords, startGit } from './run.ts';
 
 /** Reading and making trees. */
@@ -41,23 +43,21 @@ export async function* diffTrees(
 ): AsyncGenerator<TreeChange> {
   const none = emptyTree(repository);
   if ((from || none) === (to || none)) return;
-  const flags = [
-    '-r',
-    ...(options.trees === true ? ['-t'] : []),
-    '-z',
-    '--raw',
-    '--no-renames',
-    '--no-abbrev',
-    '--ignore-submodules=none',
-  ];
-  const running = startGit(
-    ['diff-tree', ...flags, '--end-of-options', from || none, to || none, '--', ...(options.pathspecs ?? [])],
-    {
-      cwd: options.cwd ?? repository.worktree,
-    },
-  );
+  // The answer begins with the question on a line of its own. Without it git could not read one of the trees, and
+  // says so by saying nothing: that must never look like "no difference".
+  const question = `${from || none} ${to || none}\n`;
+  const running = startGit(diffCommand(options), {
+    cwd: options.cwd ?? repository.worktree,
+    input: question,
+  });
+  let answered = false;
   let header = '';
-  for await (const record of nulRecords(running.stdout)) {
+  for await (let record of nulRecords(running.stdout)) {
+    if (!answered && record.startsWith(question)) {
+      answered = true;
+      record = record.slice(question.length);
+      if (record === '') continue;
+    }
     if (record.startsWith(':') && header === '') {
       header = record;
       continue;
@@ -70,7 +70,31 @@ export async function* diffTrees(
       ...(afterMode === '000000' ? {} : { after: { mode: afterMode, oid: afterOid } }),
     };
   }
-  await running.end();
+  const { stderr } = await running.end();
+  if (answered) return;
+  throw new PitrError(
+    'integrity',
+    `git cannot read the trees ${from || none} and ${to || none}. ${stderr}`.trim(),
+    {
+      hints: ['Run: git fsck'],
+    },
+  );
+}
+
+function diffCommand(options: DiffOptions): string[] {
+  const trees = options.trees === true ? ['-t'] : [];
+  const format = ['-z', '--raw', '--no-renames', '--no-abbrev', '--ignore-submodules=none'];
+  return ['diff-tree', '--stdin', '-r', ...trees, ...format, '--', ...(options.pathspecs ?? [])];
+}
+
+/** Starts what a `diffTrees` with trees needs. */
+export function prestartComparison(repository: Repository): void {
+  prestart(diffCommand({ trees: true }), { cwd: repository.worktree });
+}
+
+/** Starts what a `checkObjects` needs. */
+export function prestartCheck(repository: Repository): void {
+  prestart(checkCommand, { cwd: repository.worktree });
 }
 
 export interface ListedEntry extends TreeEntry {
@@ -121,13 +145,15 @@ export interface ObjectInfo {
   size: number;
 }
 
+const checkCommand = ['cat-file', '--batch-check', '--buffer'];
+
 /** Type and size of objects, in the order asked; `undefined` for one that is not there. */
 export async function checkObjects(
   repository: Repository,
   oids: readonly string[],
 ): Promise<(ObjectInfo | undefined)[]> {
   if (oids.length === 0) return [];
-  const { stdout } = await git(['cat-file', '--batch-check', '--buffer'], {
+  const { stdout } = await git(checkCommand, {
     cwd: repository.worktree,
     input: oids.map((oid) => `${oid}\n`).join(''),
   });

@@ -121,7 +121,7 @@ export async function driveTo(
 ): Promise<void> {
   const { repository, config } = context;
   const also = operation.files.map(({ path }) => path);
-  const way = await wayTo(context, operation, end, await captureWorktree(repository, config, also));
+  const way = await wayTo(context, operation, end, await captureWorktree(repository, config, { also }));
   if (way.changed.size > 0 && !options.force) throw changedError([...way.changed]);
   const stage = await stageFiles(repository, repository.worktree, way.plan.entries);
   try {

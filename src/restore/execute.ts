@@ -207,7 +207,7 @@ async function requireStill(
   then: Capture,
   also: readonly BytePath[],
 ): Promise<void> {
-  const again = await captureWorktree(context.repository, context.config, also);
+  const again = await captureWorktree(context.repository, context.config, { also });
   const planned = new Set(plan.entries.map(({ path }) => path));
   const moved: string[] = [];
   for await (const { path } of diffTrees(context.repository, then.files, again.files))
@@ -219,7 +219,7 @@ async function requireStill(
 async function requireResult(context: Context, plan: FilePlan, also: readonly BytePath[]): Promise<void> {
   const { repository, config } = context;
   const written = plan.entries.filter(({ action }) => action !== 'delete').map(({ path }) => path);
-  const after = await captureWorktree(repository, config, [...also, ...written]);
+  const after = await captureWorktree(repository, config, { also: [...also, ...written] });
   const wanted = new Map(plan.entries.map((entry) => [entry.path, entry.after]));
   const wrong: string[] = [];
   const skipped = new Set(after.skipped.map(({ path }) => path));

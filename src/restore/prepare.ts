@@ -45,7 +45,7 @@ async function prepareLocked(
   const also = request.files
     ? obstaclesToRecord(context, await planOnce(context, request, first, target, []))
     : [];
-  const capture = also.length === 0 ? first : await captureWorktree(repository, config, also);
+  const capture = also.length === 0 ? first : await captureWorktree(repository, config, { also });
   const plan = await planOnce(context, request, capture, target, also);
   const uncommitted = await uncommittedPaths(repository, plan);
   const kept = request.keepChanges ? uncommitted : new Set<BytePath>();

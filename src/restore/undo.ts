@@ -43,7 +43,7 @@ export async function prepareUndo(
   const lock = await lockLine(repository, config, 'restore');
   try {
     const also = operation.files.map(({ path }) => path);
-    const capture = await captureWorktree(repository, config, also);
+    const capture = await captureWorktree(repository, config, { also });
     const { changed } = await wayTo(context, operation, 'before', capture);
     const kept = options.keepChanges ? changed : new Set<BytePath>();
     const replan = async (now: Capture) =>

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PitrError } from '../errors.ts';
-import { ensurePrivateDir, randomId, readFileIfThere } from './files.ts';
+import { ensurePrivateDir, readFileIfThere } from './files.ts';
 
 /**
  * A lock file that outlives nobody: a holder that died, or that sits on another host and stopped refreshing it, is
@@ -37,17 +37,18 @@ export interface LockOptions {
 const refreshEvery = 10_000;
 const foreignHostExpiry = 120_000;
 
+/** Takes the lock if it is free at this moment. */
+export function tryLock(file: string, purpose: string): Lock | undefined {
+  ensurePrivateDir(path.dirname(file));
+  const mine = holderOf(purpose);
+  return tryTake(file, mine) ? held(file, mine) : undefined;
+}
+
 /** Takes the lock. Error: `busy` when another live process keeps it longer than `timeout`. */
 export async function takeLock(file: string, options: LockOptions): Promise<Lock> {
   ensurePrivateDir(path.dirname(file));
   const deadline = Date.now() + options.timeout;
-  const mine: Holder = {
-    pid: process.pid,
-    host: hostname(),
-    started: startTimeOf(process.pid),
-    nonce: randomId(),
-    purpose: options.purpose,
-  };
+  const mine = holderOf(options.purpose);
   for (let wait = 2; ; wait = Math.min(wait * 1.5, 100)) {
     if (tryTake(file, mine)) return held(file, mine);
     const holder = readHolder(file);
@@ -58,6 +59,17 @@ export async function takeLock(file: string, options: LockOptions): Promise<Lock
     if (Date.now() > deadline) throw busy(file, holder);
     await sleep(wait + Math.random() * wait);
   }
+}
+
+function holderOf(purpose: string): Holder {
+  return {
+    pid: process.pid,
+    host: hostname(),
+    started: startTimeOf(process.pid),
+    // Unlike any other lock's, for as long as somebody may look at it.
+    nonce: `${process.pid.toString(16)}${process.hrtime.bigint().toString(16)}`,
+    purpose,
+  };
 }
 
 function tryTake(file: string, mine: Holder): boolean {

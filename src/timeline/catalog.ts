@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes } from '../system/crypto.ts';
 import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
 import { startGit } from '../git/run.ts';
 import { parseMessage } from './message.ts';

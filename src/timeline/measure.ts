@@ -1,19 +1,12 @@
-import path from 'node:path';
 import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import { checkObjects, diffTrees, listTree } from '../git/trees.ts';
-import { readFileIfThere, writeCache } from '../system/files.ts';
 import type { SnapshotRequest } from './record.ts';
 import type { Snapshot } from './snapshot.ts';
+import { readTotals } from './totals.ts';
 
 type Measured = Pick<Snapshot, 'changes' | 'files' | 'bytes'>;
-
-interface Totals {
-  tree: string;
-  files: number;
-  bytes: number;
-}
 
 /**
  * Counts what a capture changes against the snapshot before it, and on the way checks that every object it adds is in
@@ -26,7 +19,7 @@ export async function measure(
   request: SnapshotRequest,
 ): Promise<Measured> {
   const { files, staged } = request.capture;
-  const known = readTotals(repository, before);
+  const known = before === '' ? { files: 0, bytes: 0 } : knownTotals(repository, before);
   const measured: Measured = {
     changes: { added: 0, modified: 0, deleted: 0 },
     files: known?.files ?? 0,
@@ -57,10 +50,6 @@ export async function measure(
     );
   }
   if (known === undefined && before !== '') Object.assign(measured, await countAll(repository, files));
-  writeCache(
-    totalsFile(repository),
-    JSON.stringify({ tree: files, files: measured.files, bytes: measured.bytes } satisfies Totals),
-  );
   return measured;
 }
 
@@ -81,20 +70,9 @@ async function requireExpectedAbsence(repository: Repository, file: BytePath): P
   );
 }
 
-function totalsFile(repository: Repository): string {
-  return path.join(repository.lineDir, 'totals.json');
-}
-
-function readTotals(repository: Repository, tree: string): Totals | undefined {
-  if (tree === '') return { tree, files: 0, bytes: 0 };
-  try {
-    const totals = JSON.parse(readFileIfThere(totalsFile(repository)) ?? '{}') as Partial<Totals>;
-    return totals.tree === tree && typeof totals.files === 'number' && typeof totals.bytes === 'number'
-      ? (totals as Totals)
-      : undefined;
-  } catch {
-    return undefined; // only a cache
-  }
+function knownTotals(repository: Repository, tree: string): { files: number; bytes: number } | undefined {
+  const totals = readTotals(repository);
+  return totals?.tree === tree ? totals : undefined;
 }
 
 async function countAll(repository: Repository, tree: string): Promise<{ files: number; bytes: number }> {

@@ -4,18 +4,21 @@ import path from 'node:path';
 import type { Capture } from '../capture/capture.ts';
 import type { CapturedDatabase, FailedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
-import { ImportStream } from '../git/fastImport.ts';
+import { ImportStream, prestartImport } from '../git/fastImport.ts';
 import { type HashedEntry, hashObject, hashTree } from '../git/hash.ts';
 import { displayPath } from '../git/paths.ts';
-import { updateRefs } from '../git/refs.ts';
+import { durable, prestartUpdateRefs, updateRefs } from '../git/refs.ts';
 import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
 import { git } from '../git/run.ts';
+import { prestartCheck, prestartComparison } from '../git/trees.ts';
+import { warmCrypto } from '../system/crypto.ts';
 import { randomId, writeCache } from '../system/files.ts';
 import { timeZoneName } from '../system/clock.ts';
 import { formatMessage } from './message.ts';
 import { measure } from './measure.ts';
 import { type Snapshot, type SnapshotDatabase, type SnapshotType, typeRank } from './snapshot.ts';
 import { readTip, type Tip } from './tip.ts';
+import { writeTotals } from './totals.ts';
 
 /** What a new snapshot is to hold and be called. */
 export interface SnapshotRequest {
@@ -43,6 +46,15 @@ export interface Recorded {
   commit: string;
   /** The whole snapshot, when it was created. */
   snapshot?: Snapshot;
+}
+
+/** Starts the processes that recording a change will need, while the change is still being read. */
+export async function prestartRecording(repository: Repository): Promise<void> {
+  for (const prestartOne of [prestartComparison, prestartCheck, prestartImport, prestartUpdateRefs]) {
+    prestartOne(repository);
+    await new Promise(setImmediate); // what the working tree's own git processes say comes first
+  }
+  warmCrypto();
 }
 
 const races = 20;
@@ -159,6 +171,9 @@ async function writeSnapshot(
     { ref: notesRef, to: notesCommit, from: tip.notes },
   ]);
   if (!moved) return undefined;
+  const { id, type, trigger, time, files, bytes } = snapshot;
+  const trailers = { id, type, trigger, time, schema: 1, subject: '' };
+  writeTotals(repository, { commit, trailers, root, tree: request.capture.files, files, bytes });
   await keepFromRunningGc(repository, commit, tip.commit, notesCommit, tip.notes);
   return { created: true, id: snapshot.id, commit, snapshot: { ...snapshot, commit } };
 }
@@ -235,6 +250,7 @@ async function keepFromRunningGc(
     {
       cwd: repository.worktree,
       input: `${commit}\n${notes}\n${not.join('')}`,
+      config: durable,
     },
   );
 }

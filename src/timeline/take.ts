@@ -2,15 +2,18 @@ import path from 'node:path';
 import { rmSync } from 'node:fs';
 import { type Capture, captureWorktree, worktreeContext } from '../capture/capture.ts';
 import { shadowIndex } from '../capture/context.ts';
-import type { Config } from '../config/config.ts';
+import { readRefs } from '../capture/refs.ts';
+import { type Config, readConfig } from '../config/config.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
 import { type BytePath, bytePath } from '../git/paths.ts';
+import { allowPrestart, dismissPrestarted } from '../git/prestart.ts';
 import type { Repository } from '../git/repository.ts';
 import { currentTime } from '../system/clock.ts';
 import { type Lock, takeLock } from '../system/lock.ts';
-import { recordSnapshot, type Recorded, type SnapshotRequest } from './record.ts';
+import { prestartRecording, recordSnapshot, type Recorded, type SnapshotRequest } from './record.ts';
 import type { Snapshot, SnapshotType } from './snapshot.ts';
+import { type EarlyStart, lockFile, wasRight } from './early.ts';
 import { readTip } from './tip.ts';
 
 export interface TakeOptions {
@@ -25,6 +28,8 @@ export interface TakeOptions {
   force?: boolean;
   /** Paths to record although they are not covered. */
   also?: readonly BytePath[];
+  /** What was begun before the repository was known. */
+  early?: EarlyStart | undefined;
 }
 
 export interface Taken extends Recorded {
@@ -35,7 +40,7 @@ export interface Taken extends Recorded {
 
 /** The line's lock: capture, record and restore of one worktree follow each other. */
 export function lockLine(repository: Repository, config: Config, purpose: string): Promise<Lock> {
-  return takeLock(path.join(repository.lineDir, 'lock'), { purpose, timeout: config.lockTimeout });
+  return takeLock(lockFile(repository), { purpose, timeout: config.lockTimeout });
 }
 
 /** Takes a snapshot of the worktree and its databases. Error: `busy`, and those of its parts. */
@@ -44,12 +49,20 @@ export async function takeSnapshot(
   config: Config,
   options: TakeOptions,
 ): Promise<Taken> {
-  const lock = await lockLine(repository, config, options.trigger === 'restore' ? 'restore' : 'snapshot');
+  const { early } = options;
+  const lock =
+    early?.lock ??
+    (await lockLine(repository, config, options.trigger === 'restore' ? 'restore' : 'snapshot'));
   try {
     return await takeSnapshotLocked(repository, config, options);
+  } catch (error) {
+    if (!(error instanceof WrongGuess)) throw error;
   } finally {
     lock.release();
   }
+  const { early: wrong, ...rest } = options;
+  const actual = await (wrong as EarlyStart).actual();
+  return takeSnapshot(actual, await readConfig(actual), rest);
 }
 
 /** The same for a caller that holds the lock. */
@@ -61,15 +74,22 @@ export async function takeSnapshotLocked(
   if (options.force !== true) refuseHome(repository);
   const startedAt = performance.now();
   const epochMs = currentTime();
+  allowPrestart();
   try {
     return await takeOnce(repository, config, options, epochMs, startedAt);
   } catch (error) {
     if (!(error instanceof PitrError) || error.details['resetShadow'] !== true) throw error;
     // The shadow index named content that a gc has removed since: read everything anew, once.
     rmSync(shadowIndex(worktreeContext(repository, config)), { force: true });
-    return takeOnce(repository, config, options, epochMs, startedAt);
+    const { early: _, ...rest } = options;
+    return takeOnce(repository, config, rest, epochMs, startedAt);
+  } finally {
+    dismissPrestarted();
   }
 }
+
+/** The repository is not the one that was guessed; nothing was recorded. */
+class WrongGuess extends Error {}
 
 async function takeOnce(
   repository: Repository,
@@ -78,10 +98,21 @@ async function takeOnce(
   epochMs: number,
   startedAt: number,
 ): Promise<Taken> {
-  const tip = readTip(repository);
+  const { early, also } = options;
+  const refs = early?.refs ?? readRefs(repository);
+  const tip = early?.tip ?? readTip(repository, refs);
   tip.catch(() => {}); // awaited when it is used
-  const capture = await captureWorktree(repository, config, options.also);
+  const capture = await captureWorktree(repository, config, {
+    also,
+    early: early?.scan,
+    refs,
+    onChange: () => {
+      void early?.actual();
+      void prestartRecording(repository);
+    },
+  });
   const databases = await databasesOf(repository, config, options);
+  if (early !== undefined && !(await wasRight(early))) throw new WrongGuess();
   const recorded = await recordSnapshot(repository, {
     type: options.type,
     trigger: options.trigger,

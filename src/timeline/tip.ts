@@ -1,9 +1,11 @@
+import { readRefs, type RefState } from '../capture/refs.ts';
 import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
 import { git } from '../git/run.ts';
 import { resolveTree } from '../git/trees.ts';
 import { parseMessage, type Trailers } from './message.ts';
+import { readTotals } from './totals.ts';
 
-/** The newest snapshot of a line, as much as recording the next one needs, in one git process. */
+/** The newest snapshot of a line, as much as recording the next one needs. */
 export interface Tip {
   /** '' when the line has no snapshot. */
   commit: string;
@@ -15,20 +17,21 @@ export interface Tip {
   notes: string;
 }
 
-export async function readTip(repository: Repository): Promise<Tip> {
-  const timeline = timelineRef(repository);
-  const { stdout } = await git(
-    ['for-each-ref', '--format=%(refname)%00%(objectname)%00%(tree)%00%(contents)%00%00', timeline, notesRef],
-    {
-      cwd: repository.worktree,
-    },
-  );
-  const tip: Tip = { commit: '', tree: '', trailers: undefined, files: '', notes: '' };
-  for (const record of stdout.toString('utf8').split('\0\0')) {
-    const [ref, commit = '', tree = '', message = ''] = record.trimStart().split('\0');
-    if (ref === timeline) Object.assign(tip, { commit, tree, trailers: parseMessage(message) });
-    if (ref === notesRef) tip.notes = commit;
-  }
-  if (tip.commit !== '') tip.files = await resolveTree(repository, `${tip.commit}:files`);
-  return tip;
+export async function readTip(
+  repository: Repository,
+  refs: Promise<RefState> = readRefs(repository),
+): Promise<Tip> {
+  const { own } = await refs;
+  const commit = own.get(timelineRef(repository)) ?? '';
+  const notes = own.get(notesRef) ?? '';
+  if (commit === '') return { commit, tree: '', trailers: undefined, files: '', notes };
+  const known = readTotals(repository);
+  if (known?.commit === commit && known.trailers !== undefined)
+    return { commit, tree: known.root, trailers: known.trailers, files: known.tree, notes };
+  const { stdout } = await git(['log', '-1', '--format=%T%x00%B', '--end-of-options', commit, '--'], {
+    cwd: repository.worktree,
+  });
+  const [tree = '', message = ''] = stdout.toString('utf8').split('\0');
+  const files = await resolveTree(repository, `${commit}:files`);
+  return { commit, tree, trailers: parseMessage(message), files, notes };
 }

@@ -10,8 +10,13 @@ import { cleanEnvironment, testIdentity } from '../support/environment.ts';
 import { TestRepository } from '../support/repository.ts';
 
 const checkout = fileURLToPath(new URL('../../', import.meta.url));
-const program = path.join(checkout, 'dist/git-pitr.js');
+const program = path.join(checkout, 'dist/git-pitr.cjs');
 const pairs = Number(process.env['PITR_BENCH_PAIRS'] ?? '10');
+
+/** Node as it starts here (`NODE_EXTRA_CA_CERTS` alone can double its start), the same for both sides of a row. */
+const nodeVariables = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => name.startsWith('NODE_')),
+);
 
 interface Row {
   work: string;
@@ -24,6 +29,7 @@ interface Row {
 function run(cwd: string, command: string, args: readonly string[], input?: string, index?: string): string {
   const env = cleanEnvironment({
     ...testIdentity,
+    ...nodeVariables,
     ...(index === undefined ? {} : { GIT_INDEX_FILE: index }),
   });
   const child = spawnSync(command, args, {

@@ -11,7 +11,7 @@ import Database from 'better-sqlite3';
 import { cleanEnvironment, testIdentity } from '../support/environment.ts';
 
 const checkout = fileURLToPath(new URL('../../', import.meta.url));
-const program = path.join(checkout, 'dist/git-pitr.js');
+const program = path.join(checkout, 'dist/git-pitr.cjs');
 const folder = mkdtempSync(path.join(tmpdir(), 'git-pitr-demo-'));
 const worktree = path.join(folder, 'shop');
 const env = cleanEnvironment(testIdentity);

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.resolve(import.meta.dirname, '../..');
-const command = path.join(root, 'dist/git-pitr.js');
+const command = path.join(root, 'dist/git-pitr.cjs');
 const sources = ['src', 'ui', 'package.json', 'package-lock.json', 'esbuild.config.mjs', 'tsconfig.json'];
 
 export function setup(): void {

@@ -3,7 +3,7 @@ import type { Snapshot, SnapshotType } from '../../timeline/snapshot.ts';
 import { isSnapshotType, snapshotTypes, triggerPattern } from '../../timeline/snapshot.ts';
 import { takeSnapshot } from '../../timeline/take.ts';
 import type { Arguments } from '../commands.ts';
-import { openHere, text } from '../open.ts';
+import { earlyStart, openHere, text } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
 import { refuseWhileInterrupted } from '../../restore/journal.ts';
 import { count, describeBytes, describeTime } from '../text/snapshot.ts';
@@ -22,6 +22,7 @@ export async function run({ options }: Arguments, terminal: Terminal): Promise<n
     allowEmpty: options['allow-empty'] === true,
     databases: options['no-databases'] !== true,
     force: options['force'] === true,
+    early: earlyStart(),
   });
   const snapshot = taken.snapshot ?? (await existing(taken.commit, repository));
   terminal.print(

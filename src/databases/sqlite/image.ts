@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash } from '../../system/crypto.ts';
 import { open, rm } from 'node:fs/promises';
 import { PitrError } from '../../errors.ts';
 import { readImage } from '../chunks.ts';

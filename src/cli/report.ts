@@ -1,0 +1,33 @@
+import { messageOf, PitrError } from '../errors.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Runs a command and maps every error to its exit code, in one place. */
+export async function reporting(terminal: Terminal, work: () => Promise<number>): Promise<number> {
+  try {
+    return await work();
+  } catch (error) {
+    const known = error instanceof PitrError ? error : unexpected(error);
+    terminal.fail(known);
+    return known.exitCode;
+  }
+}
+
+const machineErrors: Readonly<Record<string, string>> = {
+  ENOSPC: 'The disk is full.',
+  EROFS: 'The file system is read-only.',
+  EACCES: 'Permission was denied.',
+};
+
+/** An error nobody foresaw: a defect, or the machine (disk, memory). */
+function unexpected(error: unknown): PitrError {
+  const known = machineErrors[(error as NodeJS.ErrnoException | undefined)?.code ?? ''];
+  const hints =
+    known === undefined
+      ? ['This is a defect of git-pitr; PITR_DEBUG=1 shows where.']
+      : ['Nothing was recorded or restored beyond what was reported.'];
+  if (process.env['PITR_DEBUG'] !== undefined) hints.push(error instanceof Error ? (error.stack ?? '') : '');
+  return new PitrError('failed', known === undefined ? messageOf(error) : `${known} (${messageOf(error)})`, {
+    hints,
+    cause: error,
+  });
+}
