@@ -1,4 +1,6 @@
 import { writeSync } from 'node:fs';
+// Asking process.stdout would make a stream of it first: 4 ms in every hook.
+import { isatty } from 'node:tty';
 import type { PitrError } from '../errors.ts';
 
 /** Where a command prints: text for people, or one JSON document. */
@@ -25,12 +27,12 @@ export type Colour = keyof typeof codes;
 export function openTerminal(options: { json: boolean; quiet: boolean }): Terminal {
   const { json, quiet } = options;
   const colours =
-    !json && process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb';
+    !json && isatty(1) && (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb';
   const paint = (colour: Colour, text: string) => (colours ? `\x1b[${codes[colour]}m${text}\x1b[0m` : text);
   return {
     json,
     quiet,
-    interactive: !json && process.stdin.isTTY && process.stdout.isTTY,
+    interactive: !json && isatty(0) && isatty(1),
     colours,
     paint,
     print: (text) => {
@@ -51,7 +53,7 @@ export function openTerminal(options: { json: boolean; quiet: boolean }): Termin
 }
 
 function paintError(text: string): string {
-  return process.stderr.isTTY && (process.env['NO_COLOR'] ?? '') === '' ? `\x1b[31m${text}\x1b[0m` : text;
+  return isatty(2) && (process.env['NO_COLOR'] ?? '') === '' ? `\x1b[31m${text}\x1b[0m` : text;
 }
 
 /** Writes all of it before it returns: the process ends with an exit code, not with a flush. */

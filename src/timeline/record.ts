@@ -44,6 +44,8 @@ export interface Recorded {
   created: boolean;
   id: string;
   commit: string;
+  /** RFC 3339, UTC. */
+  time: string;
   /** The whole snapshot, when it was created. */
   snapshot?: Snapshot;
 }
@@ -66,12 +68,14 @@ const races = 20;
 export async function recordSnapshot(repository: Repository, request: SnapshotRequest): Promise<Recorded> {
   for (let race = 0; race < races; race++) {
     const tip = await (race === 0 ? request.tip : readTip(repository));
-    const root = rootTree(repository, request);
-    if (tip.commit !== '' && tip.trailers !== undefined && tip.tree === root && !insists(request, tip)) {
+    const root = () => rootTree(repository, request);
+    const equal =
+      tip.trailers !== undefined && (tip.contents === contentsKey(request) || tip.tree === root());
+    if (tip.trailers !== undefined && equal && !insists(request, tip)) {
       stampCheck(repository, request.epochMs, tip.trailers.id);
-      return { created: false, id: tip.trailers.id, commit: tip.commit };
+      return { created: false, id: tip.trailers.id, commit: tip.commit, time: tip.trailers.time };
     }
-    const recorded = await writeSnapshot(repository, request, tip, root);
+    const recorded = await writeSnapshot(repository, request, tip, root());
     if (recorded !== undefined) return recorded;
   }
   throw new PitrError(
@@ -81,6 +85,12 @@ export async function recordSnapshot(repository: Repository, request: SnapshotRe
       hints: ['Run the command again.'],
     },
   );
+}
+
+/** Equal keys are equal trees, without hashing one (and so without loading Node's crypto: 2.5 ms). */
+function contentsKey({ capture, databases }: SnapshotRequest): string {
+  const trees = databases.map(({ name, tree }) => [name, tree]);
+  return JSON.stringify([capture.files, capture.staged, [...capture.state].toSorted(), trees.toSorted()]);
 }
 
 /** A labelled restore point must not depend on an incremental one that expires tomorrow. */
@@ -173,9 +183,17 @@ async function writeSnapshot(
   if (!moved) return undefined;
   const { id, type, trigger, time, files, bytes } = snapshot;
   const trailers = { id, type, trigger, time, schema: 1, subject: '' };
-  writeTotals(repository, { commit, trailers, root, tree: request.capture.files, files, bytes });
+  writeTotals(repository, {
+    commit,
+    trailers,
+    contents: contentsKey(request),
+    root,
+    tree: request.capture.files,
+    files,
+    bytes,
+  });
   await keepFromRunningGc(repository, commit, tip.commit, notesCommit, tip.notes);
-  return { created: true, id: snapshot.id, commit, snapshot: { ...snapshot, commit } };
+  return { created: true, id, commit, time, snapshot: { ...snapshot, commit } };
 }
 
 function describe(

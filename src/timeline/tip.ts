@@ -11,6 +11,8 @@ export interface Tip {
   commit: string;
   tree: string;
   trailers: Trailers | undefined;
+  /** What it holds (see `contentsKey`), if that is known. */
+  contents?: string | undefined;
   /** Its tree of files; '' when it holds none. */
   files: string;
   /** The tip of the notes ref; '' when there is none. */
@@ -27,7 +29,14 @@ export async function readTip(
   if (commit === '') return { commit, tree: '', trailers: undefined, files: '', notes };
   const known = readTotals(repository);
   if (known?.commit === commit && known.trailers !== undefined)
-    return { commit, tree: known.root, trailers: known.trailers, files: known.tree, notes };
+    return {
+      commit,
+      tree: known.root,
+      trailers: known.trailers,
+      contents: known.contents,
+      files: known.tree,
+      notes,
+    };
   const { stdout } = await git(['log', '-1', '--format=%T%x00%B', '--end-of-options', commit, '--'], {
     cwd: repository.worktree,
   });

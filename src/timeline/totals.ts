@@ -8,6 +8,8 @@ export interface Totals {
   /** The snapshot commit; '' while it is being written. */
   commit: string;
   trailers?: Trailers | undefined;
+  /** What it holds, as `contentsKey` says it. */
+  contents?: string | undefined;
   /** The commit's tree. */
   root: string;
   /** Its tree of files; '' when it holds none. */

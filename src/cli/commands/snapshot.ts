@@ -5,6 +5,7 @@ import { takeSnapshot } from '../../timeline/take.ts';
 import type { Arguments } from '../commands.ts';
 import { earlyStart, openHere, text } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
+import { displayPath } from '../../git/paths.ts';
 import { refuseWhileInterrupted } from '../../restore/journal.ts';
 import { count, describeBytes, describeTime } from '../text/snapshot.ts';
 
@@ -24,22 +25,20 @@ export async function run({ options }: Arguments, terminal: Terminal): Promise<n
     force: options['force'] === true,
     early: earlyStart(),
   });
-  const snapshot = taken.snapshot ?? (await existing(taken.commit, repository));
   terminal.print(
-    taken.created
-      ? describeCreated(snapshot, terminal)
-      : `Nothing changed since ${terminal.paint('yellow', taken.id)} of ${describeTime(snapshot.time)}.`,
+    taken.snapshot === undefined
+      ? `Nothing changed since ${terminal.paint('yellow', taken.id)} of ${describeTime(taken.time)}.`
+      : describeCreated(taken.snapshot, terminal),
   );
-  for (const { path, reason } of snapshot.skipped) terminal.remark(`left out: ${path}: ${reason}`);
+  for (const { path, reason } of taken.capture.skipped)
+    terminal.remark(`left out: ${displayPath(path)}: ${reason}`);
   for (const { name, reason } of taken.failedDatabases)
     terminal.remark(`not recorded: database ${name}: ${reason}`);
-  terminal.result({
-    created: taken.created,
-    snapshot: {
-      ...snapshot,
-      failedDatabases: taken.failedDatabases.map(({ name, reason }) => ({ name, reason })),
-    },
-  });
+  if (terminal.json) {
+    const snapshot = taken.snapshot ?? (await existing(taken.commit, repository));
+    const failedDatabases = taken.failedDatabases.map(({ name, reason }) => ({ name, reason }));
+    terminal.result({ created: taken.created, snapshot: { ...snapshot, failedDatabases } });
+  }
   return taken.failedDatabases.length > 0 ? ExitCode.partial : ExitCode.done;
 }
 
