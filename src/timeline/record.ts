@@ -90,7 +90,7 @@ export async function recordSnapshot(repository: Repository, request: SnapshotRe
 /** Equal keys are equal trees, without hashing one (and so without loading Node's crypto: 2.5 ms). */
 function contentsKey({ capture, databases }: SnapshotRequest): string {
   const trees = databases.map(({ name, tree }) => [name, tree]);
-  return JSON.stringify([capture.files, capture.staged, [...capture.state].toSorted(), trees.toSorted()]);
+  return JSON.stringify([capture.files, capture.staged, [...capture.state], trees]);
 }
 
 /** A labelled restore point must not depend on an incremental one that expires tomorrow. */
