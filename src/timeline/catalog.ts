@@ -42,7 +42,8 @@ export async function readCatalog(repository: Repository, options: CatalogOption
     cwd: repository.worktree,
     okCodes: [0, 128],
   });
-  for await (const record of recordsOf(running.stdout, mark)) addRecord(catalog, record, parseNote);
+  for await (const records of recordsOf(running.stdout, mark))
+    for (const record of records) addRecord(catalog, record, parseNote);
   const { code, stderr } = await running.end();
   if (code !== 0 && !/bad revision|unknown revision|ambiguous argument/.test(stderr)) {
     catalog.problems.push({ commit: '', problem: `git log stopped: ${stderr.trim()}` });
@@ -56,21 +57,24 @@ export async function readSnapshot(repository: Repository, commit: string): Prom
   return snapshots[0];
 }
 
-/** Splits the output at the mark; a record longer than any note may be is cut, and then fails to parse. */
-async function* recordsOf(stream: AsyncIterable<Buffer>, mark: string): AsyncGenerator<string> {
+/**
+ * Splits the output at the mark, as many records at a time as have come; one longer than any note may be is cut, and
+ * then fails to parse.
+ */
+async function* recordsOf(stream: AsyncIterable<Buffer>, mark: string): AsyncGenerator<string[]> {
   let text = '';
   let first = true;
   const decoder = new TextDecoder('utf-8');
   for await (const chunk of stream) {
-    text += decoder.decode(chunk, { stream: true });
-    for (let at = text.indexOf(mark); at !== -1; at = text.indexOf(mark)) {
-      if (!first) yield text.slice(0, at);
+    const records = (text + decoder.decode(chunk, { stream: true })).split(mark);
+    text = records.pop() ?? '';
+    if (records.length > 0) {
+      yield first ? records.slice(1) : records; // before the first mark there is nothing
       first = false;
-      text = text.slice(at + mark.length);
     }
     if (text.length > 2 * maxNoteBytes) text = text.slice(0, maxNoteBytes + 1) + text.slice(-mark.length);
   }
-  if (!first) yield text;
+  if (!first) yield [text];
 }
 
 function addRecord(

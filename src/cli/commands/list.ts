@@ -12,7 +12,14 @@ export async function run({ options }: Arguments, terminal: Terminal): Promise<n
   const { repository } = await openHere();
   const { snapshots, problems } = await readCatalog(repository);
   const found = await filterSnapshots(repository, snapshots, await filterOf(options, repository.prefix));
-  for (const snapshot of found) terminal.print(snapshotLine(snapshot, terminal));
+  // Not a write for each: 60 ms of 10,000 lines. Not all as one text either.
+  for (let at = 0; at < found.length; at += 500)
+    terminal.print(
+      found
+        .slice(at, at + 500)
+        .map((snapshot) => snapshotLine(snapshot, terminal))
+        .join('\n'),
+    );
   if (snapshots.length === 0)
     terminal.print('There is no snapshot here yet. Take the first: git pitr snapshot');
   else if (found.length === 0) terminal.print(`None of the ${snapshots.length} snapshots fits.`);
