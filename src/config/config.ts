@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { PitrError } from '../errors.ts';
+import { messageOf, PitrError } from '../errors.ts';
 import type { Repository } from '../git/repository.ts';
-import { git } from '../git/run.ts';
+import { GitFailure, git } from '../git/run.ts';
 import { badValue, parseDuration, parseSize } from './values.ts';
 
 /** What the user configured (git config, section `pitr`) with the defaults filled in. */
@@ -59,10 +59,10 @@ export async function readConfig(
 async function trackedConfig(repository: Repository): Promise<Entry[]> {
   const file = path.join(repository.worktree, '.pitrconfig');
   if (!existsSync(file)) return [];
-  const entries = await listConfig(
-    ['config', '--list', '-z', '--no-includes', '--file', file],
-    repository.worktree,
-  );
+  const listing = ['config', '--list', '-z', '--no-includes', '--file', file];
+  const entries = await listConfig(listing, repository.worktree).catch((cause: unknown) => {
+    throw unreadable(cause);
+  });
   for (const [key, value] of entries) {
     if (key.startsWith('pitr.') && !harmlessKeys.test(key)) {
       throw new PitrError('usage', `.pitrconfig sets ${key}, which only your own git config may set.`, {
@@ -73,6 +73,14 @@ async function trackedConfig(repository: Repository): Promise<Entry[]> {
     }
   }
   return entries.filter(([key]) => key.startsWith('pitr.'));
+}
+
+function unreadable(cause: unknown): PitrError {
+  const said = cause instanceof GitFailure ? cause.stderr.replace(/^fatal: /, '').trim() : messageOf(cause);
+  return new PitrError('usage', `.pitrconfig cannot be read: ${said}. Nothing was changed.`, {
+    hints: ['Mend that line, or move the file aside; it has the syntax of .git/config.'],
+    cause,
+  });
 }
 
 async function listConfig(args: readonly string[], cwd: string): Promise<Entry[]> {
@@ -131,10 +139,15 @@ function readDatabases(
   const ownKeys = new Set(own.map(([key]) => key));
   return [...names].toSorted().map((name) => {
     if (!databaseName.test(name) || name.includes('..')) {
-      throw badValue(
-        `pitr.database.${name}`,
-        name,
-        'a database name: letters, digits, dots, dashes and underscores',
+      throw new PitrError(
+        'usage',
+        `The configuration registers a database as "${name}", which is no name for one.`,
+        {
+          hints: [
+            'Names have letters, digits, dots, dashes and underscores.',
+            `git config --rename-section "pitr.database.${name}" pitr.database.<name>`,
+          ],
+        },
       );
     }
     const key = (leaf: string) => `pitr.database.${name}.${leaf}`;

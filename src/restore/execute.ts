@@ -52,7 +52,7 @@ export async function executeRestore(
     const now = await takeSafety(context, prepared);
     const outcome = { safety: { id: now.id, commit: now.commit }, databasesLeft: prepared.databasesLeft };
     await requireSamePlan(prepared, now);
-    if (isNothing(prepared)) return { ...outcome, applied: true };
+    if (changesNothing(prepared)) return { ...outcome, applied: true };
     await carryOut(context, prepared, now, options);
     return { ...outcome, applied: true };
   } finally {
@@ -60,7 +60,8 @@ export async function executeRestore(
   }
 }
 
-function isNothing(prepared: PreparedRestore): boolean {
+/** True when all that is in scope is as it was then. */
+export function changesNothing(prepared: PreparedRestore): boolean {
   const { entries, createDirs, removeDirs } = prepared.plan;
   return (
     entries.length + createDirs.length + removeDirs.length === 0 &&
