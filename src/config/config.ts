@@ -32,6 +32,9 @@ export interface DatabaseConfig {
   excludeTable: readonly string[];
 }
 
+/** What holds where nothing is configured, written as it would be in the configuration. */
+export const defaults = { maxFileSize: '100m', maxSnapshotSize: '1g', lockTimeout: '30s' } as const;
+
 /** Keys a tracked `.pitrconfig` may set: nothing that runs, connects or reaches outside the worktree. */
 const harmlessKeys =
   /^pitr\.(maxfilesize|maxsnapshotsize|include|exclude|retention\..+|database\.[^]+\.(path|engine|format|excludetable))$/;
@@ -102,17 +105,14 @@ function interpret(repository: Repository, tracked: readonly Entry[], own: reado
     last.set(key, value);
     if (key.startsWith('pitr.')) all.set(key, [...(all.get(key) ?? []), value]);
   }
-  const size = (key: string, otherwise: number) => {
-    const value = last.get(key.toLowerCase());
-    return value === undefined ? otherwise : parseSize(value, key);
-  };
-  const timeout = last.get('pitr.locktimeout');
+  const setting = (key: keyof typeof defaults) => last.get(`pitr.${key.toLowerCase()}`) ?? defaults[key];
+  const size = (key: 'maxFileSize' | 'maxSnapshotSize') => parseSize(setting(key), `pitr.${key}`);
   return {
-    maxFileSize: size('pitr.maxFileSize', 100 * 1024 ** 2),
-    maxSnapshotSize: size('pitr.maxSnapshotSize', 1024 ** 3),
+    maxFileSize: size('maxFileSize'),
+    maxSnapshotSize: size('maxSnapshotSize'),
     include: patterns(all.get('pitr.include')),
     exclude: patterns(all.get('pitr.exclude')),
-    lockTimeout: timeout === undefined ? 30_000 : parseDuration(timeout, 'pitr.lockTimeout'),
+    lockTimeout: parseDuration(setting('lockTimeout'), 'pitr.lockTimeout'),
     databases: readDatabases(repository, tracked, own, all),
     git: last,
   };

@@ -133,3 +133,22 @@ test('a restore that brings back only an empty folder says how to undo it', () =
   const { stdout } = pitr(repository.path, ['restore', '--snapshot', 'latest']);
   expect(stdout).toContain('git pitr undo brings it back');
 });
+
+test('when all that differs was left alone, nobody is told that everything is as it was', () => {
+  const repository = recorded();
+  repository.write('a.txt', 'changed\n');
+  const { stdout } = pitr(repository.path, ['restore', '--snapshot', 'latest', '--keep-changes']);
+  expect(stdout).toContain('Nothing was changed: all that differs was left alone.');
+  expect(stdout).not.toContain('as it was then');
+});
+
+test('GIT_COMMITTER_DATE is the time of a snapshot and of the database copies in it', () => {
+  const repository = recorded();
+  repository.git('config', 'pitr.database.app.path', 'app.db');
+  repository.write('app.db', '');
+  const { snapshot } = pitr(repository.path, ['snapshot', '--json'], {
+    env: { GIT_COMMITTER_DATE: '2026-11-20T14:05:00.123Z' },
+  }).json<{ snapshot: { time: string; databases: { time: string }[] } }>();
+  expect(snapshot.time).toBe('2026-11-20T14:05:00.123Z');
+  expect(snapshot.databases.map(({ time }) => time)).toEqual(['2026-11-20T14:05:00.123Z']);
+});

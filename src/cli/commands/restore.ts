@@ -94,11 +94,17 @@ export async function carryOutPrepared(
     terminal.warn(`the database ${name} was left as it is: ${reason}`);
   terminal.print(
     changesNothing(prepared)
-      ? 'Everything in scope is as it was then; nothing had to change.'
+      ? nothingToDo(prepared)
       : `Done. The state before is snapshot ${outcome.safety.id}; git pitr undo brings it back.`,
   );
   report(outcome);
   return partial;
+}
+
+function nothingToDo({ plan, databasesLeft }: PreparedRestore): string {
+  return plan.protected.length + databasesLeft.length > 0
+    ? 'Nothing was changed: all that differs was left alone.'
+    : 'Everything in scope is as it was then; nothing had to change.';
 }
 
 function echoTarget({ instant, snapshot }: PreparedRestore, terminal: Terminal): void {
