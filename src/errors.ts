@@ -1,5 +1,5 @@
 /**
- * The one error class of the library, and the exit codes of the command line (a contract: docs/exit-codes.md).
+ * The one error class of the library, and the exit codes of the command line (a contract: docs/exit-codes-and-json.md).
  */
 
 /** What a process that ran git-pitr ends with. `status` follows the monitoring convention instead. */

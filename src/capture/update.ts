@@ -109,12 +109,12 @@ function refuseTooMuch(context: CaptureContext, paths: ReadonlyMap<BytePath, Big
   const largest = [...paths].toSorted(([, a], [, b]) => Number(b.size - a.size)).slice(0, 5);
   throw new PitrError(
     'refused',
-    `The snapshot would add ${total} bytes in ${paths.size} files, more than pitr.maxSnapshotSize (${limit}); nothing was recorded.`,
+    `The snapshot would add ${total} bytes in ${paths.size} ${paths.size === 1 ? 'file' : 'files'}, more than pitr.maxSnapshotSize (${limit}); nothing was recorded.`,
     {
       hints: [
         `Largest: ${largest.map(([path, stat]) => `${displayPath(path)} (${stat.size} bytes)`).join(', ')}.`,
-        'Ignore what need not be recorded (.gitignore, or git config --add pitr.exclude <pattern>),',
-        'or raise the limit: git config pitr.maxSnapshotSize 5g',
+        'Ignore what need not be recorded, in .gitignore or with: git config --add pitr.exclude <pattern>',
+        'Or raise the limit: git config pitr.maxSnapshotSize 5g',
       ],
       details: {
         largest: largest.map(([path, stat]) => ({ path: displayPath(path), bytes: Number(stat.size) })),

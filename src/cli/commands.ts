@@ -8,7 +8,7 @@ export interface OptionSpec {
   /** Given more than once, all count. */
   many?: true;
   alias?: string;
-  /** How the value is called in the help text. */
+  /** What the value is, as the help text shows it between < and >. */
   value?: string;
   describe: string;
 }
@@ -48,10 +48,11 @@ export const globalOptions: Readonly<Record<string, OptionSpec>> = {
 const common = {
   0: 'done',
   1: 'failed; the message says what was not changed',
-  2: 'wrong usage',
-  6: 'busy: another git-pitr, or a database in use',
+  2: 'wrong usage, or a wrong value in the configuration',
+  130: 'interrupted (Ctrl-C)',
 };
-const stops = { 8: 'an interrupted restore needs --continue or --abort' };
+const busy = { 6: 'busy: another git-pitr is at work, or a database is in use' };
+const stops = { 8: 'an interrupted restore needs --continue or --abort first' };
 
 export const commands: readonly CommandSpec[] = [
   {
@@ -76,25 +77,25 @@ export const commands: readonly CommandSpec[] = [
     paths: false,
     summary: 'record the working tree, the index, the refs and the databases',
     description:
-      'Records the present state as a commit on refs/pitr/<worktree>. Nothing of yours is touched: not HEAD, the branches, the index or any file. When nothing changed since the newest snapshot, nothing is created.',
+      'Records the present state as a commit on refs/pitr/main (in a linked worktree, on refs/pitr/ with its name). Nothing of yours is touched: not HEAD, the branches, the index or any file. When nothing changed since the newest snapshot, nothing is created.',
     options: {
       message: {
         type: 'string',
         alias: 'm',
-        value: 'MSG',
+        value: 'message',
         describe: 'Say what this state is; such a snapshot is recorded even when nothing changed',
       },
       type: {
         type: 'string',
-        value: 'TYPE',
+        value: 'type',
         describe: 'snapshot (default), safety, incremental, archive or migration',
       },
       trigger: {
         type: 'string',
-        value: 'WHAT',
-        describe: 'What caused it: manual (default), watch, guard, agent, hook:<name>, schedule:<name>',
+        value: 'cause',
+        describe: 'What caused it: manual (default), watch, guard, agent, hook:<name> or schedule:<name>',
       },
-      pin: { type: 'boolean', describe: 'Never let retention drop it' },
+      pin: { type: 'boolean', describe: 'Never let retention drop it; recorded even when nothing changed' },
       'allow-empty': { type: 'boolean', describe: 'Record it even when nothing changed' },
       'no-databases': { type: 'boolean', describe: 'Leave the databases out' },
       force: { type: 'boolean', alias: 'f', describe: 'Also when the working tree is your home folder or /' },
@@ -105,9 +106,11 @@ export const commands: readonly CommandSpec[] = [
     ],
     exitCodes: {
       ...common,
-      3: 'recorded, but for what is listed (a database that cannot be read)',
-      4: 'refused: too large, or the home folder',
+      ...busy,
       ...stops,
+      3: 'recorded, but for the databases that are listed',
+      4: 'refused: more than pitr.maxSnapshotSize, or the working tree is your home folder or /',
+      7: 'an object that the snapshot needs is missing; nothing was recorded',
     },
   },
   {
@@ -116,15 +119,28 @@ export const commands: readonly CommandSpec[] = [
     maxOperands: 0,
     paths: false,
     summary: 'list the snapshots, newest first',
-    description: 'Lists the snapshots of this worktree, newest first.',
+    description:
+      'Lists the snapshots of this worktree, newest first, a line each: id, time, type and trigger, files added (+), modified (~) and deleted (-) against the snapshot before, message, databases.',
     options: {
-      since: { type: 'string', value: 'TIME', describe: 'Only those at or after this time' },
-      until: { type: 'string', value: 'TIME', describe: 'Only those at or before this time' },
-      type: { type: 'string', value: 'TYPE', describe: 'Only those of this type' },
-      trigger: { type: 'string', value: 'WHAT', describe: 'Only those with this trigger' },
-      path: { type: 'string', value: 'PATH', describe: 'Only those that changed this path' },
-      grep: { type: 'string', value: 'TEXT', describe: 'Only those whose message holds this text' },
-      number: { type: 'string', alias: 'n', value: 'N', describe: 'At most so many' },
+      since: { type: 'string', value: 'time', describe: 'Only those at or after this time' },
+      until: { type: 'string', value: 'time', describe: 'Only those at or before this time' },
+      type: { type: 'string', value: 'type', describe: 'Only those of this type' },
+      trigger: {
+        type: 'string',
+        value: 'cause',
+        describe: 'Only those with this cause; hook and schedule mean all of theirs',
+      },
+      path: {
+        type: 'string',
+        value: 'path',
+        describe: 'Only those that changed this path (relative to the current folder)',
+      },
+      grep: {
+        type: 'string',
+        value: 'text',
+        describe: 'Only those whose message holds this text, in capitals or not',
+      },
+      number: { type: 'string', alias: 'n', value: 'number', describe: 'At most so many' },
     },
     examples: [
       ['git pitr list -n 10', 'the ten newest'],
@@ -134,12 +150,12 @@ export const commands: readonly CommandSpec[] = [
   },
   {
     name: 'show',
-    operands: '[SEL]',
+    operands: '[<snapshot>]',
     maxOperands: 1,
     paths: false,
     summary: 'show one snapshot',
     description:
-      'Shows one snapshot: what it holds, what changed against the one before, what was left out and why. Default: the latest.',
+      'Shows one snapshot: when and why it was taken, how much it holds, how much changed against the one before, which databases are in it, and what was left out and why. Without a name, the latest.',
     options: {},
     examples: [
       ['git pitr show', 'the latest'],
@@ -150,26 +166,36 @@ export const commands: readonly CommandSpec[] = [
   },
   {
     name: 'diff',
-    operands: '[SEL [SEL]] [-- PATH...]',
+    operands: '[<snapshot> [<snapshot>]] [-- <path>...]',
     maxOperands: 2,
     paths: true,
     summary: 'show what differs between snapshots, or between a snapshot and now',
     description:
-      'Shows how the files of two states differ: the latest snapshot against now, one snapshot against now, or two snapshots.',
+      'Shows how the files of two states differ, as git diff does, and which databases changed: the latest snapshot against now, one snapshot against now, or two snapshots.',
     options: {
       stat: { type: 'boolean', describe: 'Only how many lines changed in each file' },
-      'name-only': { type: 'boolean', describe: 'Only the names' },
-      db: { type: 'string', many: true, value: 'NAME', describe: 'Only this database' },
+      'name-only': { type: 'boolean', describe: 'Only the names of the files' },
+      db: {
+        type: 'string',
+        many: true,
+        value: 'name',
+        describe: 'Only whether this database changed; may be given more than once',
+      },
     },
     examples: [
       ['git pitr diff', 'what changed since the latest snapshot'],
       ['git pitr diff latest~1 latest --stat -- src', 'what the latest snapshot changed below src'],
     ],
-    exitCodes: { ...common, 5: 'no such snapshot, path or database' },
+    exitCodes: {
+      ...common,
+      ...busy,
+      4: 'refused: the present state is more than pitr.maxSnapshotSize',
+      5: 'no such snapshot, path or database',
+    },
   },
   {
     name: 'restore',
-    operands: '[--] [PATH...]',
+    operands: '[--] [<path>...]',
     maxOperands: Number.POSITIVE_INFINITY,
     paths: true,
     summary: 'bring files and databases back to a point in time',
@@ -178,37 +204,42 @@ export const commands: readonly CommandSpec[] = [
     options: {
       at: {
         type: 'string',
-        value: 'TIME',
+        value: 'time',
         describe: 'The time: "10 minutes ago", "yesterday 18:00", 14:05, 2026-11-20T14:05:00Z, @1763640000',
       },
       snapshot: {
         type: 'string',
-        value: 'SEL',
-        describe: 'The snapshot: id, prefix, latest, latest~2, "@{TIME}"',
+        value: 'snapshot',
+        describe: 'The snapshot: its id or the start of it, latest, latest~2, "@{<time>}"',
       },
       source: {
         type: 'string',
-        value: 'WHAT',
-        describe: 'snapshots (default), or history: tracked files from the commit checked out then',
+        value: 'source',
+        describe:
+          'snapshots (default), or history: tracked files from the commit that was checked out at --at <time>',
       },
       db: {
         type: 'string',
         many: true,
-        value: 'NAME',
+        value: 'name',
         describe: 'This registered database; may be given more than once',
       },
       all: { type: 'boolean', describe: 'All files and every registered database' },
       staged: { type: 'boolean', describe: 'Bring the index back too' },
-      into: { type: 'string', value: 'DIR', describe: 'Write into this new or empty folder instead' },
+      into: {
+        type: 'string',
+        value: 'folder',
+        describe: 'Write into this new or empty folder; the working copy is left as it is',
+      },
       'dry-run': { type: 'boolean', alias: 'n', describe: 'Show the plan and change nothing' },
       force: {
         type: 'boolean',
         alias: 'f',
-        describe: 'Go on over uncommitted changes (they are recorded first)',
+        describe: 'Do not ask, and go on over uncommitted changes (they are recorded first)',
       },
       'keep-changes': { type: 'boolean', describe: 'Leave paths with uncommitted changes alone' },
       'keep-new': { type: 'boolean', describe: 'Leave files alone that did not exist then' },
-      yes: { type: 'boolean', alias: 'y', describe: 'Answer every question with yes' },
+      yes: { type: 'boolean', alias: 'y', describe: 'Answer every question with yes: the same as --force' },
       continue: { type: 'boolean', describe: 'Finish an interrupted restore' },
       abort: { type: 'boolean', describe: 'Take an interrupted restore back' },
     },
@@ -220,11 +251,12 @@ export const commands: readonly CommandSpec[] = [
     ],
     exitCodes: {
       ...common,
-      3: 'done in part; what was not is listed',
-      4: 'refused: uncommitted changes would be overwritten, or the folder is not empty',
-      5: 'no snapshot at or before that time, no such snapshot, path or database',
-      7: 'what came back is not what was recorded; it was taken back',
+      ...busy,
       ...stops,
+      3: 'done, but for the databases that are listed',
+      4: 'refused: uncommitted changes would be overwritten, the folder is not empty, or you said no',
+      5: 'no snapshot at or before that time; no such snapshot, path or database',
+      7: 'what came back is not what was recorded; it was taken back',
     },
   },
   {
@@ -240,18 +272,22 @@ export const commands: readonly CommandSpec[] = [
       force: {
         type: 'boolean',
         alias: 'f',
-        describe: 'Go on over what changed since the restore (it is recorded first)',
+        describe: 'Do not ask, and go on over what changed since the restore (it is recorded first)',
       },
       'keep-changes': { type: 'boolean', describe: 'Leave alone what changed since the restore' },
-      yes: { type: 'boolean', alias: 'y', describe: 'Answer every question with yes' },
+      yes: { type: 'boolean', alias: 'y', describe: 'Answer every question with yes: the same as --force' },
     },
-    examples: [['git pitr undo', 'take back the last restore']],
+    examples: [
+      ['git pitr undo --dry-run', 'what taking back the last restore would do'],
+      ['git pitr undo', 'take it back; a second time, restore again'],
+    ],
     exitCodes: {
       ...common,
-      4: 'refused: something changed since the restore',
-      5: 'there is nothing to undo',
-      7: 'the state before cannot be brought back whole',
+      ...busy,
       ...stops,
+      4: 'refused: something changed since the restore, or you said no',
+      5: 'there is nothing to undo',
+      7: 'the state before cannot be brought back whole; what had been done was taken back',
     },
   },
 ];

@@ -1,7 +1,8 @@
 import { ExitCode } from '../errors.ts';
 import { type CommandModule, type CommandSpec, findCommand } from './commands.ts';
-import { parseFully, unknownCommand } from './parse.ts';
+import { givenOptions, parse } from './parse.ts';
 import { reporting } from './report.ts';
+import { unknownCommand } from './suggest.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
 
 /** The whole program: finds the command and runs it. `start.ts` comes before it, for what hooks run. */
@@ -17,38 +18,44 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
 };
 
 export async function main(argv: readonly string[]): Promise<number> {
-  const beforePaths = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
+  const words = givenOptions(findCommand(argv[0] ?? ''), argv.slice(1)).map(({ name }) => name);
   const terminal = openTerminal({
-    json: beforePaths.includes('--json'),
-    quiet: beforePaths.includes('--quiet') || beforePaths.includes('-q'),
+    json: words.includes('--json'),
+    quiet: words.includes('--quiet') || words.includes('-q'),
   });
-  return reporting(terminal, () => dispatch(argv, beforePaths, terminal));
+  return reporting(terminal, () => dispatch(argv, words, terminal));
 }
 
 async function dispatch(
   argv: readonly string[],
-  beforePaths: readonly string[],
+  words: readonly string[],
   terminal: Terminal,
 ): Promise<number> {
   const [name, ...rest] = argv;
-  if (name === '--version' || name === 'version') {
-    terminal.print(`git-pitr ${(await import('./version.ts')).version}`);
-    return ExitCode.done;
-  }
+  if (name === '--version' || name === 'version')
+    return show(`git-pitr ${(await import('./version.ts')).version}`);
   if (name === undefined || name === '-h' || name === '--help' || name === 'help') {
+    const about = name === 'help' ? rest.find((word) => !word.startsWith('-')) : undefined;
     const { helpFor, overview } = await import('./help.ts');
-    const about = name === 'help' && rest[0] !== undefined ? findCommand(rest[0]) : undefined;
-    terminal.print(about === undefined ? overview() : helpFor(about));
-    return ExitCode.done;
+    return show(about === undefined ? overview() : helpFor(requireCommand(about)));
   }
+  const command = requireCommand(name);
+  if (words.includes('-h') || words.includes('--help'))
+    return show((await import('./help.ts')).helpFor(command));
+  const module = await moduleOf(command);
+  return module.run(await parse(command, rest), terminal);
+}
+
+function requireCommand(name: string): CommandSpec {
   const command = findCommand(name);
   if (command === undefined) throw unknownCommand(name);
-  if (beforePaths.slice(1).some((word) => word === '-h' || word === '--help')) {
-    terminal.print((await import('./help.ts')).helpFor(command));
-    return ExitCode.done;
-  }
-  const module = await moduleOf(command);
-  return module.run(await parseFully(command, rest), terminal);
+  return command;
+}
+
+/** Text that was asked for by name, and so is printed under --json and --quiet too. */
+function show(text: string): number {
+  openTerminal({ json: false, quiet: false }).print(text);
+  return ExitCode.done;
 }
 
 function moduleOf(command: CommandSpec): Promise<CommandModule> {

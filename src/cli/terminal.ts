@@ -14,8 +14,10 @@ export interface Terminal {
   print(text: string): void;
   /** The JSON document; nothing without `--json`. */
   result(document: unknown): void;
-  /** Remarks for standard error: warnings, progress. */
+  /** Remarks for standard error; nothing under `--quiet`. */
   remark(text: string): void;
+  /** Something asked for that was not done, and what to do about it: on standard error, under `--quiet` too. */
+  warn(text: string, hints?: readonly string[]): void;
   /** Paints text where colours are on. */
   paint(colour: Colour, text: string): string;
   fail(error: PitrError): void;
@@ -44,12 +46,21 @@ export function openTerminal(options: { json: boolean; quiet: boolean }): Termin
     remark: (text) => {
       if (!quiet) write(2, `${text}\n`);
     },
+    warn: (text, hints = []) => write(2, `warning: ${text}\n${hintLines(hints)}`),
     fail: (error) => {
       const { kind, message, hints, details } = error;
       if (json) write(1, `${JSON.stringify({ error: { kind, message, hints, ...details } }, null, 2)}\n`);
-      write(2, `${paintError('error:')} ${message}\n${hints.map((hint) => `  ${hint}\n`).join('')}`);
+      write(2, `${paintError('error:')} ${message}\n${hintLines(hints)}`);
     },
   };
+}
+
+/** As git prints its advice. */
+function hintLines(hints: readonly string[]): string {
+  return hints
+    .flatMap((hint) => hint.split('\n'))
+    .map((line) => `hint: ${line}\n`)
+    .join('');
 }
 
 function paintError(text: string): string {

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { PitrError } from '../errors.ts';
+import { messageOf, PitrError } from '../errors.ts';
 import type { Repository } from '../git/repository.ts';
-import { git } from '../git/run.ts';
+import { GitFailure, git } from '../git/run.ts';
 import { badValue, parseDuration, parseSize } from './values.ts';
 
 /** What the user configured (git config, section `pitr`) with the defaults filled in. */
@@ -32,6 +32,9 @@ export interface DatabaseConfig {
   excludeTable: readonly string[];
 }
 
+/** What holds where nothing is configured, written as it would be in the configuration. */
+export const defaults = { maxFileSize: '100m', maxSnapshotSize: '1g', lockTimeout: '30s' } as const;
+
 /** Keys a tracked `.pitrconfig` may set: nothing that runs, connects or reaches outside the worktree. */
 const harmlessKeys =
   /^pitr\.(maxfilesize|maxsnapshotsize|include|exclude|retention\..+|database\.[^]+\.(path|engine|format|excludetable))$/;
@@ -59,10 +62,10 @@ export async function readConfig(
 async function trackedConfig(repository: Repository): Promise<Entry[]> {
   const file = path.join(repository.worktree, '.pitrconfig');
   if (!existsSync(file)) return [];
-  const entries = await listConfig(
-    ['config', '--list', '-z', '--no-includes', '--file', file],
-    repository.worktree,
-  );
+  const listing = ['config', '--list', '-z', '--no-includes', '--file', file];
+  const entries = await listConfig(listing, repository.worktree).catch((cause: unknown) => {
+    throw unreadable(cause);
+  });
   for (const [key, value] of entries) {
     if (key.startsWith('pitr.') && !harmlessKeys.test(key)) {
       throw new PitrError('usage', `.pitrconfig sets ${key}, which only your own git config may set.`, {
@@ -73,6 +76,14 @@ async function trackedConfig(repository: Repository): Promise<Entry[]> {
     }
   }
   return entries.filter(([key]) => key.startsWith('pitr.'));
+}
+
+function unreadable(cause: unknown): PitrError {
+  const said = cause instanceof GitFailure ? cause.stderr.replace(/^fatal: /, '').trim() : messageOf(cause);
+  return new PitrError('usage', `.pitrconfig cannot be read: ${said}. Nothing was changed.`, {
+    hints: ['Mend that line, or move the file aside; it has the syntax of .git/config.'],
+    cause,
+  });
 }
 
 async function listConfig(args: readonly string[], cwd: string): Promise<Entry[]> {
@@ -94,17 +105,14 @@ function interpret(repository: Repository, tracked: readonly Entry[], own: reado
     last.set(key, value);
     if (key.startsWith('pitr.')) all.set(key, [...(all.get(key) ?? []), value]);
   }
-  const size = (key: string, otherwise: number) => {
-    const value = last.get(key.toLowerCase());
-    return value === undefined ? otherwise : parseSize(value, key);
-  };
-  const timeout = last.get('pitr.locktimeout');
+  const setting = (key: keyof typeof defaults) => last.get(`pitr.${key.toLowerCase()}`) ?? defaults[key];
+  const size = (key: 'maxFileSize' | 'maxSnapshotSize') => parseSize(setting(key), `pitr.${key}`);
   return {
-    maxFileSize: size('pitr.maxFileSize', 100 * 1024 ** 2),
-    maxSnapshotSize: size('pitr.maxSnapshotSize', 1024 ** 3),
+    maxFileSize: size('maxFileSize'),
+    maxSnapshotSize: size('maxSnapshotSize'),
     include: patterns(all.get('pitr.include')),
     exclude: patterns(all.get('pitr.exclude')),
-    lockTimeout: timeout === undefined ? 30_000 : parseDuration(timeout, 'pitr.lockTimeout'),
+    lockTimeout: parseDuration(setting('lockTimeout'), 'pitr.lockTimeout'),
     databases: readDatabases(repository, tracked, own, all),
     git: last,
   };
@@ -131,10 +139,15 @@ function readDatabases(
   const ownKeys = new Set(own.map(([key]) => key));
   return [...names].toSorted().map((name) => {
     if (!databaseName.test(name) || name.includes('..')) {
-      throw badValue(
-        `pitr.database.${name}`,
-        name,
-        'a database name: letters, digits, dots, dashes and underscores',
+      throw new PitrError(
+        'usage',
+        `The configuration registers a database as "${name}", which is no name for one.`,
+        {
+          hints: [
+            'Names have letters, digits, dots, dashes and underscores.',
+            `git config --rename-section "pitr.database.${name}" pitr.database.<name>`,
+          ],
+        },
       );
     }
     const key = (leaf: string) => `pitr.database.${name}.${leaf}`;

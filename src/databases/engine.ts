@@ -26,6 +26,8 @@ export interface FailedDatabase {
   name: string;
   engine: string;
   reason: string;
+  /** What the person can do about it. */
+  hints: readonly string[];
 }
 
 export interface DatabaseEngine {

@@ -79,7 +79,8 @@ export async function captureDatabases(
       );
       result.captured.push(captured);
     } catch (error) {
-      result.failed.push({ name: database.name, engine: database.engine, reason: messageOf(error) });
+      const hints = error instanceof PitrError ? error.hints : [];
+      result.failed.push({ name: database.name, engine: database.engine, reason: messageOf(error), hints });
     }
   }
   return result;

@@ -3,6 +3,7 @@ import type { CapturedDatabase } from '../databases/engine.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import { type BytePath, displayPath } from '../git/paths.ts';
 import { diffTrees } from '../git/trees.ts';
+import { currentTime } from '../system/clock.ts';
 import { crashPoint } from '../system/crashPoint.ts';
 import { lockLine, type Taken, takeSnapshotLocked } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
@@ -52,7 +53,7 @@ export async function executeRestore(
     const now = await takeSafety(context, prepared);
     const outcome = { safety: { id: now.id, commit: now.commit }, databasesLeft: prepared.databasesLeft };
     await requireSamePlan(prepared, now);
-    if (isNothing(prepared)) return { ...outcome, applied: true };
+    if (changesNothing(prepared)) return { ...outcome, applied: true };
     await carryOut(context, prepared, now, options);
     return { ...outcome, applied: true };
   } finally {
@@ -60,7 +61,8 @@ export async function executeRestore(
   }
 }
 
-function isNothing(prepared: PreparedRestore): boolean {
+/** True when all that is in scope is as it was then. */
+export function changesNothing(prepared: PreparedRestore): boolean {
   const { entries, createDirs, removeDirs } = prepared.plan;
   return (
     entries.length + createDirs.length + removeDirs.length === 0 &&
@@ -244,9 +246,9 @@ function operationOf(prepared: PreparedRestore, now: Taken, databases: string[])
   return {
     version: 1,
     kind: prepared.kind,
-    startedAt: new Date().toISOString(),
+    startedAt: new Date(currentTime()).toISOString(),
     target: { id: snapshot.id, commit: target.commit, time: snapshot.time },
-    before: { id: now.id, commit: now.commit, time: new Date().toISOString() },
+    before: { id: now.id, commit: now.commit, time: new Date(currentTime()).toISOString() },
     files: plan.entries,
     createDirs: plan.createDirs,
     removeDirs: plan.removeDirs,

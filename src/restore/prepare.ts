@@ -259,7 +259,7 @@ async function requireMatches(
       {
         hints: [
           'Paths are relative to the current folder.',
-          'git pitr list --path shows which snapshots hold a path.',
+          'git pitr list --path <path> shows the snapshots that changed a path.',
         ],
       },
     );

@@ -1,6 +1,6 @@
 import { randomBytes } from '../system/crypto.ts';
 import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
-import { startGit } from '../git/run.ts';
+import { GitFailure, startGit } from '../git/run.ts';
 import { parseMessage } from './message.ts';
 import { maxNoteBytes } from './limits.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -22,6 +22,7 @@ export interface CatalogOptions {
 /**
  * Reads the catalog with one `git log` (10,000 snapshots: about 110 ms). Everything it reads may come from elsewhere:
  * records are parted by a random word, so that no message or note can pretend to be another record.
+ * Error: `failed` when git cannot read any of it.
  */
 export async function readCatalog(repository: Repository, options: CatalogOptions = {}): Promise<Catalog> {
   const catalog: Catalog = { snapshots: [], problems: [] };
@@ -46,6 +47,8 @@ export async function readCatalog(repository: Repository, options: CatalogOption
     for (const record of records) addRecord(catalog, record, parseNote);
   const { code, stderr } = await running.end();
   if (code !== 0 && !/bad revision|unknown revision|ambiguous argument/.test(stderr)) {
+    // "There is no snapshot" would be a lie, and a person would believe it.
+    if (catalog.snapshots.length === 0) throw new GitFailure(args, code, stderr, null);
     catalog.problems.push({ commit: '', problem: `git log stopped: ${stderr.trim()}` });
   }
   return catalog;

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { captureWorktree } from '../../capture/capture.ts';
 import { requireDatabase } from '../../databases/registry.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
@@ -26,11 +27,15 @@ export async function run({ operands, paths, options }: Arguments, terminal: Ter
   for (const name of names) requireDatabase(config, name);
   const { snapshots } = await readCatalog(repository);
   const now = new Date(currentTime());
-  const from = await sideOf(repository, await selectSnapshot(snapshots, operands[0] ?? 'latest', now));
+  const select = (selector: string) =>
+    selectSnapshot(snapshots, selector, now).catch((error: unknown) => {
+      throw hintAtPath(error, selector);
+    });
+  const from = await sideOf(repository, await select(operands[0] ?? 'latest'));
   const to =
     operands[1] === undefined
       ? await presentSide(repository, config)
-      : await sideOf(repository, await selectSnapshot(snapshots, operands[1], now));
+      : await sideOf(repository, await select(operands[1]));
   const databases = compareDatabases(from.databases, to.databases).filter(
     ({ name }) => names.length === 0 || names.includes(name),
   );
@@ -42,6 +47,16 @@ export async function run({ operands, paths, options }: Arguments, terminal: Ter
   if (!terminal.json && !terminal.quiet)
     await print(repository, from, to, files, databases, { paths, cwd, options, terminal });
   return ExitCode.done;
+}
+
+/** `git pitr diff src/app.ts`: a file's name in the place of a snapshot's. */
+function hintAtPath(error: unknown, selector: string): unknown {
+  if (!(error instanceof PitrError) || error.kind !== 'noMatch' || !existsSync(selector)) return error;
+  return new PitrError('noMatch', error.message, {
+    hints: [`A path comes after --: git pitr diff -- ${selector}`, ...error.hints],
+    details: error.details,
+    cause: error,
+  });
 }
 
 async function sideOf(repository: Repository, snapshot: Snapshot): Promise<Side> {
@@ -97,8 +112,10 @@ async function print(
   shown: Shown,
 ): Promise<void> {
   const { terminal, options, paths, cwd } = shown;
-  for (const { name, status } of databases)
-    if (status !== 'unchanged') terminal.print(`database ${name}: ${status}`);
+  // Names are for other programs to read: nothing but names on standard output.
+  const tell = (text: string) =>
+    options['name-only'] === true ? terminal.remark(text) : terminal.print(text);
+  for (const { name, status } of databases) if (status !== 'unchanged') tell(`database ${name}: ${status}`);
   if (files.length === 0) {
     if (databases.every(({ status }) => status === 'unchanged'))
       terminal.print(`Nothing differs between ${from.label} and ${to.label}.`);

@@ -23,7 +23,8 @@ export async function run({ options }: Arguments, terminal: Terminal): Promise<n
   if (snapshots.length === 0)
     terminal.print('There is no snapshot here yet. Take the first: git pitr snapshot');
   else if (found.length === 0) terminal.print(`None of the ${snapshots.length} snapshots fits.`);
-  for (const { commit, problem } of problems) terminal.remark(`${commit.slice(0, 12)}: ${problem}`);
+  for (const { commit, problem } of problems)
+    terminal.warn(commit === '' ? problem : `commit ${commit.slice(0, 12)}: ${problem}`);
   terminal.result({ snapshots: found });
   return ExitCode.done;
 }

@@ -1,6 +1,11 @@
 import { requireDatabase } from '../../databases/registry.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
-import { executeRestore, refuseUncommitted, type RestoreOutcome } from '../../restore/execute.ts';
+import {
+  changesNothing,
+  executeRestore,
+  refuseUncommitted,
+  type RestoreOutcome,
+} from '../../restore/execute.ts';
 import { prepareRestore } from '../../restore/prepare.ts';
 import type { Context, PreparedRestore, RestoreRequest } from '../../restore/request.ts';
 import { resumeRestore } from '../../restore/undo.ts';
@@ -66,7 +71,7 @@ export async function carryOutPrepared(
     report(undefined);
     return partial;
   }
-  const agreed = options['force'] === true || options['yes'] === true;
+  const agreed = options['force'] === true || options['yes'] === true || changesNothing(prepared);
   if (!agreed && terminal.interactive) {
     terminal.print(planText(prepared, terminal));
     const warning = prepared.uncommitted.size > 0 ? ' The uncommitted changes are recorded first.' : '';
@@ -85,15 +90,21 @@ export async function carryOutPrepared(
     progress.end,
   );
   if (agreed || !terminal.interactive) terminal.print(planText(prepared, terminal));
-  const moved =
-    prepared.plan.entries.length + prepared.databases.filter(({ action }) => action === 'restore').length;
+  for (const { name, reason } of prepared.databasesLeft)
+    terminal.warn(`the database ${name} was left as it is: ${reason}`);
   terminal.print(
-    moved === 0
-      ? 'Everything in scope is as it was then; nothing had to change.'
+    changesNothing(prepared)
+      ? nothingToDo(prepared)
       : `Done. The state before is snapshot ${outcome.safety.id}; git pitr undo brings it back.`,
   );
   report(outcome);
   return partial;
+}
+
+function nothingToDo({ plan, databasesLeft }: PreparedRestore): string {
+  return plan.protected.length + databasesLeft.length > 0
+    ? 'Nothing was changed: all that differs was left alone.'
+    : 'Everything in scope is as it was then; nothing had to change.';
 }
 
 function echoTarget({ instant, snapshot }: PreparedRestore, terminal: Terminal): void {
@@ -137,7 +148,7 @@ async function targetOf(context: Context, options: Arguments['options']): Promis
     throw new PitrError(
       'usage',
       at === undefined
-        ? 'Say where to go: --at TIME or --snapshot SEL.'
+        ? 'Say where to go: --at <time> or --snapshot <snapshot>.'
         : 'Give either --at or --snapshot, not both.',
       {
         hints: ['git pitr restore --at "10 minutes ago"', 'git pitr list shows the snapshots.'],
@@ -146,15 +157,34 @@ async function targetOf(context: Context, options: Arguments['options']): Promis
   }
   const now = new Date(currentTime());
   if (at !== undefined) return { instant: (await parseWhen(at, { now })) satisfies Instant, source };
-  if (source === 'history') throw new PitrError('usage', '--source history goes with --at TIME.');
+  if (source === 'history') throw new PitrError('usage', '--source history goes with --at <time>.');
   return {
     snapshot: await selectSnapshot((await readCatalog(context.repository)).snapshots, selector ?? '', now),
   };
 }
 
-async function resume(context: Context, { options }: Arguments, terminal: Terminal): Promise<number> {
-  if (options['continue'] === true && options['abort'] === true)
+/** What to restore was said when the restore began. */
+function refuseOthers(options: Arguments['options'], paths: readonly string[]): void {
+  const fitting = new Set(['continue', 'abort', 'force', 'yes', 'json', 'quiet']);
+  const isGiven = (value: Arguments['options'][string]) =>
+    value !== undefined && value !== false && !(Array.isArray(value) && value.length === 0);
+  const given = Object.keys(options).filter((name) => isGiven(options[name]));
+  const others = [...given.filter((name) => !fitting.has(name)).map((name) => `--${name}`), ...paths];
+  if (given.includes('continue') && given.includes('abort'))
     throw new PitrError('usage', 'Give either --continue or --abort, not both.');
+  if (others.length === 0) return;
+  throw new PitrError(
+    'usage',
+    `--continue and --abort go on with the interrupted restore as it was: leave out ${others.join(' ')}.`,
+  );
+}
+
+async function resume(
+  context: Context,
+  { options, operands, paths }: Arguments,
+  terminal: Terminal,
+): Promise<number> {
+  refuseOthers(options, [...operands, ...paths]);
   const end = options['continue'] === true ? 'after' : 'before';
   const { operation, safety } = await resumeRestore(context, end, {
     force: options['force'] === true || options['yes'] === true,

@@ -16,7 +16,7 @@ export async function restoreInto(
     throw new PitrError(
       'usage',
       '--into writes only into a new or empty folder, so there is no --dry-run for it.',
-      { hints: ['git pitr show lists what a snapshot holds.'] },
+      { hints: ['Without --into, --dry-run shows what differs from now.'] },
     );
   const { snapshot, into, files, databases } = await restoreIntoFolder(context, request, folder);
   terminal.print(

@@ -32,8 +32,8 @@ export async function run({ options }: Arguments, terminal: Terminal): Promise<n
   );
   for (const { path, reason } of taken.capture.skipped)
     terminal.remark(`left out: ${displayPath(path)}: ${reason}`);
-  for (const { name, reason } of taken.failedDatabases)
-    terminal.remark(`not recorded: database ${name}: ${reason}`);
+  for (const { name, reason, hints } of taken.failedDatabases)
+    terminal.warn(`the database ${name} was not recorded: ${reason}`, hints);
   if (terminal.json) {
     const snapshot = taken.snapshot ?? (await existing(taken.commit, repository));
     const failedDatabases = taken.failedDatabases.map(({ name, reason }) => ({ name, reason }));

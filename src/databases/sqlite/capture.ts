@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { currentTime } from '../../system/clock.ts';
 import { writeImage } from '../chunks.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
 import { countRows, findDamage } from './check.ts';
@@ -16,7 +17,7 @@ export async function captureSqlite(
   requireFile(context.database.name, live);
   const signature = takeSignature(live);
   if (previous !== undefined && signature !== undefined && isUnchanged(context, previous, signature)) {
-    return { ...previous, time: new Date().toISOString() };
+    return { ...previous, time: new Date(currentTime()).toISOString() };
   }
   try {
     const captured = await copyAndRecord(context, live, previous);

@@ -1,5 +1,6 @@
 import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { currentTime } from '../../system/clock.ts';
 import type { EngineContext } from '../engine.ts';
 import {
   headerSize,
@@ -80,7 +81,7 @@ function beginReading(connection: Connection): number {
   try {
     // Takes the read lock without needing the schema, which may use what is not here.
     connection.pragma('user_version');
-    return Date.now();
+    return currentTime();
   } catch (error) {
     connection.exec('ROLLBACK');
     throw error;

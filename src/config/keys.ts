@@ -1,0 +1,81 @@
+import { defaults } from './config.ts';
+
+/** Every configuration key, for the reference. What reads them is `config.ts`; nothing of this is in the program. */
+export interface ConfigKey {
+  key: string;
+  /** What a value looks like. */
+  value: string;
+  /** What holds when it is not set; empty when nothing does. */
+  otherwise: string;
+  /** May be given more than once, and all count; an empty value drops what came before. */
+  list?: true;
+  /** May stand in a tracked `.pitrconfig` too. */
+  tracked: boolean;
+  describe: string;
+}
+
+export const configKeys: readonly ConfigKey[] = [
+  {
+    key: 'pitr.maxFileSize',
+    value: 'size',
+    otherwise: defaults.maxFileSize,
+    tracked: true,
+    describe:
+      'A new or changed file that is larger is left out of snapshots, with its reason, and no restore touches it. 0 means no limit.',
+  },
+  {
+    key: 'pitr.maxSnapshotSize',
+    value: 'size',
+    otherwise: defaults.maxSnapshotSize,
+    tracked: true,
+    describe:
+      'When the new and changed files of one snapshot are more than this together, nothing is recorded and the largest are named (exit code 4). 0 means no limit.',
+  },
+  {
+    key: 'pitr.include',
+    value: 'pattern',
+    otherwise: '',
+    list: true,
+    tracked: true,
+    describe:
+      'Ignored files that are recorded all the same, say .env*. A pattern without a slash fits names anywhere but inside an ignored folder; one with a slash is a path from the top of the working tree, also inside one.',
+  },
+  {
+    key: 'pitr.exclude',
+    value: 'pattern',
+    otherwise: '',
+    list: true,
+    tracked: true,
+    describe:
+      'Files that are never recorded, tracked ones too, in the syntax of .gitignore. It is stronger than pitr.include. No restore touches them.',
+  },
+  {
+    key: 'pitr.lockTimeout',
+    value: 'duration',
+    otherwise: defaults.lockTimeout,
+    tracked: false,
+    describe: 'How long to wait for another git-pitr or for a busy database before giving up (exit code 6).',
+  },
+  {
+    key: 'pitr.database.<name>.path',
+    value: 'file',
+    otherwise: '',
+    tracked: true,
+    describe:
+      'Registers a SQLite database: a path from the top of the working tree, an absolute one, or one that begins with ~/. Its file and what SQLite keeps beside it are then recorded as a database and not as files. In .pitrconfig the file must be inside the working tree.',
+  },
+  {
+    key: 'pitr.database.<name>.engine',
+    value: 'engine',
+    otherwise: 'sqlite',
+    tracked: true,
+    describe: 'What kind of database it is. There is only sqlite so far.',
+  },
+];
+
+/** Keys that are read and checked, and have no effect in this version. */
+export const keysWithoutEffect: readonly string[] = [
+  'pitr.database.<name>.url',
+  'pitr.database.<name>.format',
+  'pitr.database.<name>.excludeTable',
+];
