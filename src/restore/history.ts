@@ -6,7 +6,7 @@ import { git, gitText, splitNul } from '../git/run.ts';
 import type { BytePath } from '../git/paths.ts';
 import { ensurePrivateDir, randomId } from '../system/files.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
-import { formatInstant, type Instant } from '../timeline/when.ts';
+import { formatInstant, type Instant } from '../timeline/instant.ts';
 import type { Context } from './request.ts';
 import type { RecordedState } from './target.ts';
 

@@ -4,7 +4,7 @@ import type { CapturedDatabase } from '../databases/engine.ts';
 import type { BytePath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
-import type { Instant } from '../timeline/when.ts';
+import type { Instant } from '../timeline/instant.ts';
 import type { DatabasePlan, DatabaseScope } from './databases.ts';
 import type { FilePlan } from './plan.ts';
 import type { RecordedState } from './target.ts';
