@@ -79,8 +79,18 @@ export async function captureDatabases(
       );
       result.captured.push(captured);
     } catch (error) {
-      result.failed.push({ name: database.name, engine: database.engine, reason: messageOf(error) });
+      result.failed.push({
+        name: database.name,
+        engine: database.engine,
+        reason: messageOf(error),
+        kind: failureOf(error),
+      });
     }
   }
   return result;
+}
+
+function failureOf(error: unknown): FailedDatabase['kind'] {
+  if (!(error instanceof PitrError)) return 'failed';
+  return error.details['missing'] === true ? 'missing' : error.kind;
 }

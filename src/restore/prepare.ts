@@ -1,5 +1,6 @@
 import { type Capture, captureWorktree, databasePaths } from '../capture/capture.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
+import type { DatabaseCaptures } from '../databases/registry.ts';
 import { PitrError } from '../errors.ts';
 import { type BytePath, bytePath, isWithin, unquotePath } from '../git/paths.ts';
 import { git } from '../git/run.ts';
@@ -8,7 +9,7 @@ import { readCatalog } from '../timeline/catalog.ts';
 import { snapshotAt } from '../timeline/select.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { lockLine } from '../timeline/take.ts';
-import { planDatabases } from './databases.ts';
+import { planDatabases, requireRecorded } from './databases.ts';
 import { findObstacles, uncommittedPaths } from './guard.ts';
 import { refuseWhileInterrupted } from './journal.ts';
 import { type FilePlan, leaveAlone, planFiles, type PlanRules, type Scope } from './plan.ts';
@@ -49,8 +50,9 @@ async function prepareLocked(
   const plan = await planOnce(context, request, capture, target, also);
   const uncommitted = await uncommittedPaths(repository, plan);
   const kept = request.keepChanges ? uncommitted : new Set<BytePath>();
-  const copies = await currentCopies(context, request);
-  const databases = planDatabases(config, request.databases, copies, target.databases);
+  const present = await currentCopies(context, request);
+  const databases = planDatabases(config, request.databases, present.captured, target.databases);
+  requireRecorded(databases.plan, present.failed);
   return {
     kind: 'restore',
     ...('instant' in request.target ? { instant: request.target.instant } : {}),
@@ -211,11 +213,11 @@ function protectObstacles(context: Context, plan: FilePlan, also: readonly ByteP
   };
 }
 
-/** The copies of the databases in scope as they are now; those that cannot be captured are not in it. */
-async function currentCopies(context: Context, request: RestoreRequest): Promise<CapturedDatabase[]> {
+/** The databases in scope as they are now. */
+async function currentCopies(context: Context, request: RestoreRequest): Promise<DatabaseCaptures> {
   const { repository, config } = context;
   const names = request.databases.all ? config.databases.map(({ name }) => name) : request.databases.names;
-  if (names.length === 0) return [];
+  if (names.length === 0) return { captured: [], failed: [] };
   const { captureNow } = await import('../databases/present.ts');
   return captureNow(repository, {
     ...config,

@@ -32,7 +32,8 @@ export interface PreparedRestore {
   target: RecordedState;
   plan: FilePlan;
   databases: DatabasePlan[];
-  databasesLeft: { name: string; reason: string }[];
+  /** Databases in scope that are left alone, and why; `asked`: because the person asked for that. */
+  databasesLeft: { name: string; reason: string; asked?: boolean }[];
   staged: boolean;
   /** Planned paths with uncommitted changes (for `undo`: those changed since the restore). */
   uncommitted: Set<BytePath>;

@@ -61,7 +61,8 @@ async function presentSide(
   try {
     const capture = await captureWorktree(repository, config);
     const { captureNow } = await import('../../databases/present.ts');
-    return { label: 'now', tree: capture.files, databases: await captureNow(repository, config) };
+    const { captured } = await captureNow(repository, config);
+    return { label: 'now', tree: capture.files, databases: captured };
   } finally {
     lock.release();
   }

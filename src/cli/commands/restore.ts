@@ -60,7 +60,8 @@ export async function carryOutPrepared(
       safety: outcome?.safety ?? null,
     });
   };
-  const partial = prepared.databasesLeft.length > 0 ? ExitCode.partial : ExitCode.done;
+  const isPartial = prepared.databasesLeft.some(({ asked }) => asked !== true);
+  const partial = isPartial ? ExitCode.partial : ExitCode.done;
   if (options['dry-run'] === true) {
     terminal.print(planText(prepared, terminal));
     terminal.print('This was a dry run: nothing was changed.');
@@ -157,7 +158,7 @@ async function resume(context: Context, { options }: Arguments, terminal: Termin
   if (options['continue'] === true && options['abort'] === true)
     throw new PitrError('usage', 'Give either --continue or --abort, not both.');
   const end = options['continue'] === true ? 'after' : 'before';
-  const { operation, safety } = await resumeRestore(context, end, {
+  const { operation, safety, databasesLeft } = await resumeRestore(context, end, {
     force: options['force'] === true || options['yes'] === true,
   });
   terminal.print(
@@ -169,6 +170,9 @@ async function resume(context: Context, { options }: Arguments, terminal: Termin
     operation: { target: operation.target, before: operation.before },
     applied: end === 'after',
     safety,
+    databasesLeft,
   });
-  return ExitCode.done;
+  for (const name of databasesLeft)
+    terminal.remark(`The database ${name} was not there before; it was left where it is.`);
+  return databasesLeft.length > 0 ? ExitCode.partial : ExitCode.done;
 }

@@ -43,7 +43,7 @@ function followLinks(file: string): string {
   return statSync(target, { throwIfNoEntry: false }) === undefined ? target : realpathSync(target);
 }
 
-/** Error: `failed`, when there is no regular file. */
+/** Error: `failed`, when there is no regular file; with the detail `missing`, when there is nothing at all. */
 export function requireFile(name: string, file: string): void {
   const stats = statSync(file, { throwIfNoEntry: false });
   if (stats?.isFile() === true) return;
@@ -53,6 +53,7 @@ export function requireFile(name: string, file: string): void {
       `If it has moved: git config pitr.database.${name}.path <file>`,
       `If it is gone for good: git config --remove-section pitr.database.${name}`,
     ],
+    details: { missing: stats === undefined },
   });
 }
 
