@@ -27,12 +27,17 @@ export interface PlannedDatabases {
   left: { name: string; reason: string }[];
 }
 
-/** Which databases a restore touches. Error: `noMatch` for a database that the snapshot does not hold. */
+/**
+ * Which databases a restore touches.
+ * @param elsewhere tells where else a copy of a database is, as the end of a sentence
+ * Error: `noMatch` for a database that the snapshot does not hold.
+ */
 export function planDatabases(
   config: Config,
   scope: DatabaseScope,
   now: readonly CapturedDatabase[],
   target: readonly CapturedDatabase[],
+  elsewhere: (name: string) => string,
 ): PlannedDatabases {
   const planned: PlannedDatabases = { plan: [], left: [] };
   const names = scope.all ? config.databases.map(({ name }) => name) : scope.names;
@@ -40,7 +45,7 @@ export function planDatabases(
     const database = config.databases.find((candidate) => candidate.name === name);
     const copy = target.find((candidate) => candidate.name === name);
     if (database === undefined || copy === undefined) {
-      planned.left.push({ name, reason: 'the snapshot holds no copy of it' });
+      planned.left.push({ name, reason: `the snapshot holds no copy of it${elsewhere(name)}` });
       continue;
     }
     if (copy.engine !== database.engine) {

@@ -156,7 +156,7 @@ async function restoreIndex(context: Context, operation: Operation, end: End): P
   );
   if (snapshot === undefined) return;
   const [{ restoreStaged }, { stateOf }] = await Promise.all([import('./staged.ts'), import('./target.ts')]);
-  await restoreStaged(context, await stateOf(context.repository, snapshot));
+  await restoreStaged(context, await stateOf(context.repository, snapshot), operation.stagedPaths);
 }
 
 /** The copies of an operation's databases at one end of it. */

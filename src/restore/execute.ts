@@ -174,7 +174,8 @@ async function carryOut(
         ...(options.onStep === undefined ? {} : { onStep: options.onStep }),
       });
       crashPoint('after-files');
-      if (prepared.staged) await (await import('./staged.ts')).restoreStaged(context, target);
+      if (prepared.staged)
+        await (await import('./staged.ts')).restoreStaged(context, target, prepared.stagedPaths);
       for (const database of databases) await restoreOne(context, run, database.target);
       crashPoint('after-databases');
       await requireResult(context, plan, prepared.also);
@@ -241,6 +242,7 @@ function operationOf(prepared: PreparedRestore, now: Taken, databases: string[])
     databases,
     databasesBefore: {},
     staged: prepared.staged,
+    ...(prepared.stagedPaths === undefined ? {} : { stagedPaths: prepared.stagedPaths }),
   };
 }
 

@@ -35,6 +35,8 @@ export interface PreparedRestore {
   /** Databases in scope that are left alone, and why; `asked`: because the person asked for that. */
   databasesLeft: { name: string; reason: string; asked?: boolean }[];
   staged: boolean;
+  /** Of the index only these paths; absent for all of it. */
+  stagedPaths?: readonly BytePath[];
   /** Planned paths with uncommitted changes (for `undo`: those changed since the restore). */
   uncommitted: Set<BytePath>;
   /** For `undo`: databases that were written to since the restore. */

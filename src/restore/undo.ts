@@ -60,6 +60,7 @@ export async function prepareUndo(
       plan: await replan(capture),
       ...undo,
       staged: operation.staged,
+      ...(operation.stagedPaths === undefined ? {} : { stagedPaths: operation.stagedPaths }),
       uncommitted: new Set([...changed].filter((path) => !kept.has(path))),
       also,
       replan,

@@ -1,6 +1,7 @@
 import { captureWorktree } from '../../capture/capture.ts';
 import { requireDatabase } from '../../databases/registry.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
+import { requirePathspecs } from '../../git/pathspecs.ts';
 import type { Repository } from '../../git/repository.ts';
 import { gitOnTerminal } from '../../git/terminal.ts';
 import { emptyTree, resolveTree } from '../../git/trees.ts';
@@ -24,6 +25,7 @@ export async function run({ operands, paths, options }: Arguments, terminal: Ter
   const { repository, config } = await openHere();
   const names = (options['db'] ?? []) as readonly string[];
   for (const name of names) requireDatabase(config, name);
+  await requirePathspecs(repository, paths, process.cwd());
   const { snapshots } = await readCatalog(repository);
   const now = new Date(currentTime());
   const from = await sideOf(repository, await selectSnapshot(snapshots, operands[0] ?? 'latest', now));

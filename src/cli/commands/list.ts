@@ -1,4 +1,7 @@
 import { ExitCode, PitrError } from '../../errors.ts';
+import { placeOf } from '../../git/pathspecs.ts';
+import type { BytePath } from '../../git/paths.ts';
+import type { Repository } from '../../git/repository.ts';
 import { readCatalog } from '../../timeline/catalog.ts';
 import { filterSnapshots, type SnapshotFilter } from '../../timeline/filter.ts';
 import { parseWhen } from '../../timeline/when.ts';
@@ -11,7 +14,7 @@ import { snapshotLine } from '../text/snapshot.ts';
 export async function run({ options }: Arguments, terminal: Terminal): Promise<number> {
   const { repository } = await openHere();
   const { snapshots, problems } = await readCatalog(repository);
-  const found = await filterSnapshots(repository, snapshots, await filterOf(options, repository.prefix));
+  const found = await filterSnapshots(repository, snapshots, await filterOf(options, repository));
   for (const snapshot of found) terminal.print(snapshotLine(snapshot, terminal));
   if (snapshots.length === 0)
     terminal.print('There is no snapshot here yet. Take the first: git pitr snapshot');
@@ -21,7 +24,7 @@ export async function run({ options }: Arguments, terminal: Terminal): Promise<n
   return ExitCode.done;
 }
 
-async function filterOf(options: Arguments['options'], prefix: string): Promise<SnapshotFilter> {
+async function filterOf(options: Arguments['options'], repository: Repository): Promise<SnapshotFilter> {
   const now = new Date(currentTime());
   const since = text(options['since']);
   const until = text(options['until']);
@@ -34,11 +37,17 @@ async function filterOf(options: Arguments['options'], prefix: string): Promise<
     untilMs: until === undefined ? undefined : (await parseWhen(until, { now, edge: 'end' })).epochMs,
     type: text(options['type']),
     trigger: text(options['trigger']),
-    path: path === undefined ? undefined : `${prefix}${path}`,
+    path: path === undefined ? undefined : requirePlace(repository, path),
     text: text(options['grep']),
     limit: number === undefined ? undefined : Number(number),
   };
   return Object.fromEntries(
     Object.entries(entries).filter(([, value]) => value !== undefined),
   ) as SnapshotFilter;
+}
+
+function requirePlace(repository: Repository, given: string): BytePath {
+  const place = placeOf(repository, given);
+  if (place !== undefined) return place;
+  throw new PitrError('usage', `"${given}" is outside of the working tree ${repository.worktree}.`);
 }

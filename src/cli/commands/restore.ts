@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { requireDatabase } from '../../databases/registry.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
 import { executeRestore, refuseUncommitted, type RestoreOutcome } from '../../restore/execute.ts';
@@ -23,13 +24,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const request = await requestOf(context, args);
   const into = text(options['into']);
   if (into !== undefined)
-    return (await import('./restoreInto.ts')).restoreInto(
-      context,
-      request,
-      into,
-      terminal,
-      options['dry-run'] === true,
-    );
+    return (await import('./restoreInto.ts')).restoreInto(context, request, into, terminal, options);
   const prepared = await prepareRestore(context, request);
   echoTarget(prepared, terminal);
   return carryOutPrepared(context, prepared, options, terminal);
@@ -60,7 +55,9 @@ export async function carryOutPrepared(
       safety: outcome?.safety ?? null,
     });
   };
-  const isPartial = prepared.databasesLeft.some(({ asked }) => asked !== true);
+  const isPartial =
+    prepared.databasesLeft.some(({ asked }) => asked !== true) ||
+    prepared.plan.protected.some(({ missed }) => missed === true);
   const partial = isPartial ? ExitCode.partial : ExitCode.done;
   if (options['dry-run'] === true) {
     terminal.print(planText(prepared, terminal));
@@ -95,12 +92,20 @@ export async function carryOutPrepared(
       : `Done. The state before is snapshot ${outcome.safety.id}; git pitr undo brings it back.`,
   );
   report(outcome);
+  if (!existsSync(process.cwd()))
+    terminal.remark(
+      `The folder you are in was not there then: ${process.cwd()} is gone. Change to another one.`,
+    );
   return partial;
 }
 
 function echoTarget({ instant, snapshot }: PreparedRestore, terminal: Terminal): void {
   const age = formatAge(Date.parse(snapshot.time), currentTime());
   if (instant !== undefined) terminal.print(`At ${formatInstant(instant)}:`);
+  if (snapshot.history === true) {
+    terminal.print(`The tracked files of ${snapshot.message}, ${describeTime(snapshot.time)} (${age} ago)`);
+    return;
+  }
   terminal.print(
     `Snapshot ${terminal.paint('yellow', snapshot.id)} of ${describeTime(snapshot.time)} (${age} ago)${snapshot.message === '' ? '' : `: ${snapshot.message}`}`,
   );

@@ -1,8 +1,8 @@
-import { lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database as Connection } from 'better-sqlite3';
 import { messageOf, PitrError } from '../../errors.ts';
+import { followLinks } from '../../system/files.ts';
 import type { EngineContext } from '../engine.ts';
 
 export type { Connection };
@@ -28,19 +28,6 @@ export function livePath(context: EngineContext): string {
     );
   }
   return followLinks(file);
-}
-
-/** Also a link whose file is gone: the database is to come back where the link points. */
-function followLinks(file: string): string {
-  let target = file;
-  for (
-    let hops = 0;
-    hops < 40 && lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink() === true;
-    hops++
-  ) {
-    target = path.resolve(path.dirname(target), readlinkSync(target));
-  }
-  return statSync(target, { throwIfNoEntry: false }) === undefined ? target : realpathSync(target);
 }
 
 /** Error: `failed`, when there is no regular file; with the detail `missing`, when there is nothing at all. */
