@@ -15,4 +15,5 @@ export { filterSnapshots, type SnapshotFilter } from './timeline/filter.ts';
 export { selectSnapshot, snapshotAt } from './timeline/select.ts';
 export type { Snapshot, SnapshotDatabase, SnapshotType } from './timeline/snapshot.ts';
 export { takeSnapshot, type Taken, type TakeOptions } from './timeline/take.ts';
-export { formatInstant, type Instant, parseWhen } from './timeline/when.ts';
+export { formatInstant, type Instant } from './timeline/instant.ts';
+export { parseWhen } from './timeline/when.ts';

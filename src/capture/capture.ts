@@ -5,6 +5,7 @@ import { composeTree } from '../git/trees.ts';
 import { nullOid, type Repository } from '../git/repository.ts';
 import { type CaptureContext, shadowOf } from './context.ts';
 import { type Head, readRefs, type RefState } from './refs.ts';
+import { followLinks } from '../system/files.ts';
 import { readStaged, type Staged, stagedKey } from './staged.ts';
 import { readState, writeState } from './state.ts';
 import { type CaptureOptions, captureTree, type CapturedTree } from './tree.ts';
@@ -65,13 +66,16 @@ function databasePatterns(repository: Repository, config: Config): string[] {
   });
 }
 
-/** The files inside the worktree that belong to registered databases: captured by their engines, never as files. */
+/**
+ * The files inside the worktree that belong to registered databases: captured by their engines, never as files. A
+ * database may be registered through a symbolic link; SQLite keeps its `-wal` where that leads, and the link is a file.
+ */
 export function databasePaths(repository: Repository, config: Config): BytePath[] {
   const inside = `${repository.worktree}/`;
   return config.databases
-    .flatMap((database) =>
-      database.path?.startsWith(inside) === true ? [bytePath(database.path.slice(inside.length))] : [],
-    )
+    .flatMap(({ path: file }) => (file === undefined ? [] : [followLinks(file)]))
+    .filter((file) => file.startsWith(inside))
+    .map((file) => bytePath(file.slice(inside.length)))
     .flatMap((file) => [file, `${file}-wal`, `${file}-shm`, `${file}-journal`]);
 }
 

@@ -14,12 +14,14 @@ async function start(argv: readonly string[]): Promise<number> {
   const args =
     argv[0] === 'snapshot' && command !== undefined ? parseQuickly(command, argv.slice(1)) : undefined;
   if (args === undefined || args.options['help'] === true) return (await import('./main.ts')).main(argv);
-  beginHere();
   const terminal = openTerminal({
     json: args.options['json'] === true,
     quiet: args.options['quiet'] === true,
   });
-  const code = await reporting(terminal, () => snapshot(args, terminal));
+  const code = await reporting(terminal, async () => {
+    beginHere();
+    return snapshot(args, terminal);
+  });
   earlyStart()?.lock.release(); // when the command never came to it
   return code;
 }

@@ -1,4 +1,5 @@
 import type { Config, DatabaseConfig } from '../config/config.ts';
+import type { ErrorKind } from '../errors.ts';
 import type { Repository } from '../git/repository.ts';
 import type { SnapshotDatabase } from '../timeline/snapshot.ts';
 
@@ -28,6 +29,8 @@ export interface FailedDatabase {
   reason: string;
   /** What the person can do about it. */
   hints: readonly string[];
+  /** `missing` when there is no database at all: then a restore overwrites nothing. */
+  kind: ErrorKind | 'missing';
 }
 
 export interface DatabaseEngine {
@@ -40,6 +43,12 @@ export interface DatabaseEngine {
    * Errors: `busy` past `pitr.lockTimeout`; `integrity` for a damaged database; `failed` with the reason otherwise.
    */
   capture(context: EngineContext, previous: CapturedDatabase | undefined): Promise<CapturedDatabase>;
+
+  /**
+   * Looks whether a restore could begin: nobody else holds a lock that keeps it out. Changes nothing; a database that
+   * is not there is free. Error: `busy` past `pitr.lockTimeout`.
+   */
+  requireFree(context: EngineContext): Promise<void>;
 
   /**
    * Brings the live database to `target`, all of it or nothing, and checks that its content is the target's.

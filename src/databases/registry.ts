@@ -79,9 +79,19 @@ export async function captureDatabases(
       );
       result.captured.push(captured);
     } catch (error) {
-      const hints = error instanceof PitrError ? error.hints : [];
-      result.failed.push({ name: database.name, engine: database.engine, reason: messageOf(error), hints });
+      result.failed.push({
+        name: database.name,
+        engine: database.engine,
+        reason: messageOf(error),
+        kind: failureOf(error),
+        hints: error instanceof PitrError ? error.hints : [],
+      });
     }
   }
   return result;
+}
+
+function failureOf(error: unknown): FailedDatabase['kind'] {
+  if (!(error instanceof PitrError)) return 'failed';
+  return error.details['missing'] === true ? 'missing' : error.kind;
 }

@@ -2,6 +2,7 @@ import { lstatSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { PitrError } from '../errors.ts';
 import { readFileIfThere } from '../system/files.ts';
+import { environmentOf } from './environment.ts';
 import { GitFailure, git } from './run.ts';
 
 /** Where one worktree and its repository are. All paths are absolute. */
@@ -115,7 +116,15 @@ function lineName(administrativeName: string): string {
 function discoveryError(cwd: string, stderr: string): PitrError {
   if (/not a git repository/.test(stderr)) {
     return new PitrError('failed', `${cwd} is not in a Git repository.`, {
-      hints: ['Run git init here first, or change to your repository.'],
+      hints: [
+        'Run git init here first, or change to your repository.',
+        // Hooks set it, so it cannot be followed; whoever ran `git --git-dir=… pitr` should hear why nothing came of it.
+        ...(environmentOf('GIT_DIR') === undefined
+          ? []
+          : [
+              'GIT_DIR is set, and is not followed: git pitr works on the repository around the current folder.',
+            ]),
+      ],
     });
   }
   if (/refstorage|reftable/i.test(stderr)) {

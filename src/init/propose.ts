@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts';
 import type { Repository } from '../git/repository.ts';
 import { git, splitNul } from '../git/run.ts';
 import { findSqliteFiles } from '../databases/sqlite/detect.ts';
-import { displayPath } from '../git/paths.ts';
+import { type BytePath, displayPath } from '../git/paths.ts';
 
 /** One setting that `init` proposes. */
 export interface Proposal {
@@ -53,8 +53,11 @@ async function proposeIncludes(repository: Repository, config: Config): Promise<
     ':(top,glob)**/.env*',
   ];
   const { stdout } = await git(args, { cwd: repository.worktree });
-  const files = splitNul(stdout).filter((file) => basename(file).startsWith('.env') && !file.endsWith('/'));
+  const found = splitNul(stdout).filter((file) => basename(file).startsWith('.env'));
+  const files = found.filter((file) => !file.endsWith('/'));
   if (files.length === 0) return [];
+  // The pattern would take in a folder too, and an ignored one called .env is somebody's virtual environment.
+  if (files.length < found.length) return proposeEach(files, config);
   const shown = files.slice(0, 5).map(displayPath).join(', ');
   return [
     {
@@ -64,6 +67,18 @@ async function proposeIncludes(repository: Repository, config: Config): Promise<
       add: true,
     },
   ];
+}
+
+function proposeEach(files: readonly BytePath[], config: Config): Proposal[] {
+  return files
+    .map((file) => ({ file, value: `/${displayPath(file).replace(/[\\*?[\]]/g, '\\$&')}` }))
+    .filter(({ value }) => !config.include.includes(value))
+    .map(({ file, value }) => ({
+      key: 'pitr.include',
+      value,
+      reason: `ignored ${displayPath(file)}`,
+      add: true,
+    }));
 }
 
 /** Writes proposals to the repository's own git config. */

@@ -130,14 +130,13 @@ function modeAfter(entry: PlanEntry): number {
 function requireUnchanged(applier: Applier, path: BytePath): void {
   const then = applier.seen.get(path);
   const now = statOf(applier.root, path);
-  // An empty folder in the place of a file to create is not the file's change.
-  if (then === undefined ? now === undefined || now.isDirectory() : now !== undefined && sameStat(then, now))
-    return;
+  // A folder in the place of a file to create is emptied, or removed, by this very plan.
+  const wasFolder = then === undefined || then.isDirectory();
+  if (wasFolder ? now === undefined || now.isDirectory() : now !== undefined && sameStat(then, now)) return;
   throw movedError(path);
 }
 
 function sameStat(a: BigIntStats, b: BigIntStats): boolean {
-  if (a.isDirectory() && b.isDirectory()) return true; // emptied by this very plan
   return a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs && a.mode === b.mode;
 }
 
@@ -148,12 +147,11 @@ function movedError(path: BytePath): PitrError {
 }
 
 function failedAt(what: string, path: BytePath, error: unknown): PitrError {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  return new PitrError(
-    'failed',
-    `Could not ${what} ${displayPath(path)}: ${error instanceof Error ? error.message : code}`,
-    { cause: error },
-  );
+  // "EACCES: permission denied, rename '<our own staging>' -> …": only its beginning means something to a person.
+  const why = (error instanceof Error ? error.message : '').split(', ')[0] ?? '';
+  return new PitrError('failed', `Could not ${what} ${displayPath(path)}${why === '' ? '' : ` (${why})`}.`, {
+    cause: error,
+  });
 }
 
 /** Every folder above a path must be a real folder: nothing is written through a symbolic link (dulwich #2268). */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { type Capture, captureWorktree } from '../capture/capture.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
@@ -155,7 +156,7 @@ async function restoreIndex(context: Context, operation: Operation, end: End): P
   );
   if (snapshot === undefined) return;
   const [{ restoreStaged }, { stateOf }] = await Promise.all([import('./staged.ts'), import('./target.ts')]);
-  await restoreStaged(context, await stateOf(context.repository, snapshot));
+  await restoreStaged(context, await stateOf(context.repository, snapshot), operation.stagedPaths);
 }
 
 /** The copies of an operation's databases at one end of it. */
@@ -178,6 +179,22 @@ export async function copiesAt(
     if (copy !== undefined) copies.push(copy);
   }
   return copies;
+}
+
+/**
+ * Databases that were not there before an operation and are now: taking it back leaves them. Removing the file of a
+ * live database would send the next commit of whoever has it open into nowhere.
+ * @param before the copies at the operation's begin
+ */
+export function databasesMadeBy(
+  { config }: Context,
+  operation: Operation,
+  before: readonly CapturedDatabase[],
+): string[] {
+  return operation.databases.filter((name) => {
+    const file = config.databases.find((database) => database.name === name)?.path;
+    return file !== undefined && existsSync(file) && !before.some((copy) => copy.name === name);
+  });
 }
 
 /** Restores a database to a copy unless it is there already. */

@@ -7,8 +7,8 @@ import { currentTime } from '../system/clock.ts';
 import { crashPoint } from '../system/crashPoint.ts';
 import { lockLine, type Taken, takeSnapshotLocked } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
-import { type DatabasePlan, restoreDatabase } from './databases.ts';
-import { driveTo } from './drive.ts';
+import { requireFree, requireRecorded, restoreDatabase } from './databases.ts';
+import { copiesAt, databasesMadeBy, driveTo } from './drive.ts';
 import {
   beginOperation,
   finishOperation,
@@ -25,7 +25,7 @@ export interface RestoreOutcome {
   safety: { id: string; commit: string };
   applied: boolean;
   /** Databases in scope that were left alone, and why: then it was done in part. */
-  databasesLeft: { name: string; reason: string }[];
+  databasesLeft: PreparedRestore['databasesLeft'];
 }
 
 export interface ExecuteOptions {
@@ -50,6 +50,7 @@ export async function executeRestore(
   const lock = await lockLine(repository, config, 'restore');
   try {
     refuseWhileInterrupted(repository);
+    await requireFree(context, prepared.databases);
     const now = await takeSafety(context, prepared);
     const outcome = { safety: { id: now.id, commit: now.commit }, databasesLeft: prepared.databasesLeft };
     await requireSamePlan(prepared, now);
@@ -146,8 +147,12 @@ async function carryOut(
 ): Promise<void> {
   const { repository } = context;
   const { plan, target } = prepared;
-  const databases = prepared.databases.filter(({ action }) => action === 'restore');
-  requireRecorded(databases, now);
+  // What is not there comes last: a database that was made cannot be taken back when another one fails.
+  const isThere = ({ name }: { name: string }) => now.databases.some((copy) => copy.name === name);
+  const databases = prepared.databases
+    .filter(({ action }) => action === 'restore')
+    .toSorted((a, b) => Number(isThere(b)) - Number(isThere(a)));
+  requireRecorded(databases, now.failedDatabases);
   crashPoint('before-stage');
   const stage = await stageFiles(repository, repository.worktree, plan.entries);
   try {
@@ -171,7 +176,8 @@ async function carryOut(
         ...(options.onStep === undefined ? {} : { onStep: options.onStep }),
       });
       crashPoint('after-files');
-      if (prepared.staged) await (await import('./staged.ts')).restoreStaged(context, target);
+      if (prepared.staged)
+        await (await import('./staged.ts')).restoreStaged(context, target, prepared.stagedPaths);
       for (const database of databases) await restoreOne(context, run, database.target);
       crashPoint('after-databases');
       await requireResult(context, plan, prepared.also);
@@ -182,23 +188,6 @@ async function carryOut(
     crashPoint('after-finish');
   } finally {
     stage.remove();
-  }
-}
-
-/** A database whose present state could not be recorded is not overwritten: it may be damaged, and still all there is. */
-function requireRecorded(databases: readonly DatabasePlan[], now: Taken): void {
-  for (const { name, path } of databases) {
-    const failed = now.failedDatabases.find((candidate) => candidate.name === name);
-    if (failed === undefined) continue;
-    throw new PitrError(
-      'refused',
-      `The present state of the database "${name}" cannot be recorded (${failed.reason}), so it is not overwritten; nothing was changed.`,
-      {
-        hints: [
-          `Move ${path === '' ? 'it' : path} out of the way yourself, keep it, and run the restore again.`,
-        ],
-      },
-    );
   }
 }
 
@@ -255,6 +244,7 @@ function operationOf(prepared: PreparedRestore, now: Taken, databases: string[])
     databases,
     databasesBefore: {},
     staged: prepared.staged,
+    ...(prepared.stagedPaths === undefined ? {} : { stagedPaths: prepared.stagedPaths }),
   };
 }
 
@@ -292,10 +282,12 @@ async function takenBack(context: Context, run: Run, error: unknown): Promise<un
   const details = error instanceof PitrError ? error.details : {};
   try {
     await driveTo(context, run.operation, 'before', { force: true });
+    const made = databasesMadeBy(context, run.operation, await copiesAt(context, run.operation, 'before'));
     forgetOperation(repository);
+    const but = made.length === 0 ? '' : `, but for what was not there: ${made.join(', ')}`;
     return new PitrError(
       kind,
-      `${messageOf(error)} What had been restored was taken back: everything is as it was before.`,
+      `${messageOf(error)} What had been restored was taken back: everything is as it was before${but}.`,
       { hints, details, cause: error },
     );
   } catch (second) {

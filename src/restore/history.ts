@@ -6,7 +6,7 @@ import { git, gitText, splitNul } from '../git/run.ts';
 import type { BytePath } from '../git/paths.ts';
 import { ensurePrivateDir, randomId } from '../system/files.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
-import { formatInstant, type Instant } from '../timeline/when.ts';
+import { formatInstant, type Instant } from '../timeline/instant.ts';
 import type { Context } from './request.ts';
 import type { RecordedState } from './target.ts';
 
@@ -26,7 +26,8 @@ interface PastCommit {
 async function commitAt({ repository }: Context, instant: Instant): Promise<PastCommit | undefined> {
   const cwd = repository.worktree;
   const seconds = Math.floor(instant.epochMs / 1000);
-  const reflog = await gitText(['log', '-g', '--date=unix', '--format=%H %gd', 'HEAD', '--'], {
+  const plain = ['--no-show-signature', '--no-color'];
+  const reflog = await gitText(['log', '-g', ...plain, '--date=unix', '--format=%H %gd', 'HEAD', '--'], {
     cwd,
     okCodes: [0, 128],
   });
@@ -36,13 +37,20 @@ async function commitAt({ repository }: Context, instant: Instant): Promise<Past
       return { commit: match[1], by: 'reflog', time: isoOf(Number(match[2])) };
   }
   const found = await gitText(
-    ['log', '-1', '--first-parent', `--before=@${seconds}`, '--format=%H %ct', 'HEAD', '--'],
+    ['log', '-1', ...plain, '--first-parent', `--before=@${seconds}`, '--format=%H %ct', 'HEAD', '--'],
     { cwd, okCodes: [0, 128] },
   );
   const [commit, time] = found.split(' ');
   return commit === undefined || commit === ''
     ? undefined
     : { commit, by: 'commit date', time: isoOf(Number(time)) };
+}
+
+function described({ commit, by }: PastCommit): string {
+  const short = `commit ${commit.slice(0, 10)}`;
+  return by === 'reflog'
+    ? `${short} was checked out then (by reflog)`
+    : `${short} is the newest that was made by then (by commit date)`;
 }
 
 function isoOf(seconds: number): string {
@@ -59,7 +67,7 @@ export async function hintAtHistory(
   if (past === undefined) return error;
   return new PitrError(
     'noMatch',
-    `${error.message} The branch's history does reach back: commit ${past.commit.slice(0, 10)} was checked out then (by ${past.by}).`,
+    `${error.message} The branch's history does reach back: ${described(past)}.`,
     {
       hints: [
         'Its tracked files can be restored: add --source history (untracked files and databases are left alone).',
@@ -85,6 +93,7 @@ export async function historyTarget(
   const files = await rawTree(context, past.commit);
   const target: RecordedState = {
     commit: past.commit,
+    head: past.commit,
     files,
     staged: '',
     permissions: new Map(),
@@ -113,6 +122,7 @@ function standIn(past: PastCommit): Snapshot {
     databases: [],
     skipped: [],
     failedDatabases: [],
+    history: true,
   };
 }
 

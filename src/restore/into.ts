@@ -2,8 +2,11 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { prepareShadow } from '../capture/context.ts';
 import { worktreeContext } from '../capture/capture.ts';
+import type { CapturedDatabase } from '../databases/engine.ts';
 import { withEngine } from '../databases/registry.ts';
-import { PitrError } from '../errors.ts';
+import { messageOf, PitrError } from '../errors.ts';
+import { requirePathspecs } from '../git/pathspecs.ts';
+import { followLinks } from '../system/files.ts';
 import { applyFiles } from './apply.ts';
 import { planFiles } from './plan.ts';
 import { resolveTarget } from './prepare.ts';
@@ -32,8 +35,11 @@ export async function restoreIntoFolder(
 ): Promise<Materialized> {
   const { repository, config } = context;
   const into = path.resolve(request.cwd, folder);
+  requireOutsideGit(context, into);
   requireEmpty(into);
+  await requirePathspecs(repository, request.pathspecs, request.cwd);
   const { snapshot, target } = await resolveTarget(context, request);
+  const copies = copiesFor(request, target);
   const nothing: RecordedState = {
     ...target,
     files: '',
@@ -53,7 +59,7 @@ export async function restoreIntoFolder(
     );
   }
   prepareShadow(worktreeContext(repository, config));
-  mkdirSync(into, { recursive: true });
+  makeFolders(into);
   const stage = await stageFiles(repository, into, plan.entries);
   try {
     await applyFiles(plan, { root: into, stage, seen: new Map() });
@@ -64,7 +70,7 @@ export async function restoreIntoFolder(
     snapshot,
     into,
     files: plan.entries.length,
-    databases: await materializeDatabases(context, request, target, into),
+    databases: await materializeDatabases(context, copies, into),
   };
 }
 
@@ -78,18 +84,51 @@ function requireEmpty(into: string): void {
   });
 }
 
-async function materializeDatabases(
-  context: Context,
-  request: RestoreRequest,
-  target: RecordedState,
-  into: string,
-): Promise<Materialized['databases']> {
-  const { repository, config } = context;
-  const { names, all } = request.databases;
+/** Only git and git-pitr write there, and a copy in it would be lost with the repository. */
+function requireOutsideGit({ repository }: Context, into: string): void {
+  const real = followLinks(into);
+  const holds = (dir: string) => real === dir || real.startsWith(`${dir}/`);
+  if (![repository.gitDir, repository.commonDir].some(holds)) return;
+  throw new PitrError('refused', `${into} is inside the git directory; nothing was written.`, {
+    hints: ['Name a folder elsewhere.'],
+  });
+}
+
+/** Not mkdir's own `recursive`: where the kernel says "no such file" for a folder (/proc), Node 20 tries for ever. */
+function makeFolders(folder: string): void {
+  if (existsSync(folder)) return;
+  if (path.dirname(folder) !== folder) makeFolders(path.dirname(folder));
+  try {
+    mkdirSync(folder);
+  } catch (cause) {
+    throw new PitrError(
+      'failed',
+      `The folder ${folder} cannot be made: ${messageOf(cause).split(', ')[0]}.`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** The database copies asked for. Error: `noMatch` for one that the snapshot does not hold. */
+function copiesFor({ databases: { names, all } }: RestoreRequest, target: RecordedState): CapturedDatabase[] {
   const copies = target.databases.filter(({ name }) => all || names.includes(name));
   const missing = names.find((name) => !copies.some((copy) => copy.name === name));
   if (missing !== undefined)
-    throw new PitrError('noMatch', `The snapshot holds no copy of the database "${missing}".`);
+    throw new PitrError(
+      'noMatch',
+      `The snapshot holds no copy of the database "${missing}"; nothing was written.`,
+      { hints: ['git pitr list shows which snapshots hold which databases.'] },
+    );
+  return copies;
+}
+
+async function materializeDatabases(
+  { repository, config }: Context,
+  copies: readonly CapturedDatabase[],
+  into: string,
+): Promise<Materialized['databases']> {
   const written: Materialized['databases'] = [];
   for (const copy of copies) {
     const database = config.databases.find(({ name }) => name === copy.name) ?? {

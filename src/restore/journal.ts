@@ -25,8 +25,9 @@ export interface Operation {
   databases: string[];
   /** Where the state before of a database is, when it moved on after the safety snapshot: name -> commit. */
   databasesBefore: Record<string, string>;
-  /** True when it also brings the index. */
+  /** True when it also brings the index: all of it, or the paths named. */
   staged: boolean;
+  stagedPaths?: readonly BytePath[];
 }
 
 function journalFile(repository: Repository): string {

@@ -23,6 +23,8 @@ export interface PlanEntry {
 export interface ProtectedPath {
   path: BytePath;
   reason: string;
+  /** The restore was to bring something here and cannot: it is done in part. */
+  missed?: boolean;
 }
 
 export interface FilePlan {

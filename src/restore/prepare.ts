@@ -1,14 +1,17 @@
 import { type Capture, captureWorktree, databasePaths } from '../capture/capture.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
+import type { DatabaseCaptures } from '../databases/registry.ts';
 import { PitrError } from '../errors.ts';
-import { type BytePath, bytePath, isWithin, unquotePath } from '../git/paths.ts';
+import { type BytePath, isWithin, unquotePath } from '../git/paths.ts';
+import { hasMagic, placeOf, requirePathspecs } from '../git/pathspecs.ts';
 import { git } from '../git/run.ts';
 import { emptyTree } from '../git/trees.ts';
+import { followLinks } from '../system/files.ts';
 import { readCatalog } from '../timeline/catalog.ts';
 import { snapshotAt } from '../timeline/select.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { lockLine } from '../timeline/take.ts';
-import { planDatabases } from './databases.ts';
+import { planDatabases, requireRecorded } from './databases.ts';
 import { findObstacles, uncommittedPaths } from './guard.ts';
 import { refuseWhileInterrupted } from './journal.ts';
 import { type FilePlan, leaveAlone, planFiles, type PlanRules, type Scope } from './plan.ts';
@@ -40,6 +43,8 @@ async function prepareLocked(
   target: RecordedState,
 ): Promise<PreparedRestore> {
   const { repository, config } = context;
+  await requirePathspecs(repository, request.pathspecs, request.cwd);
+  refuseDatabasePaths(context, request);
   const first = await captureWorktree(repository, config);
   await requireMatches(context, request, first, target);
   const also = request.files
@@ -49,8 +54,10 @@ async function prepareLocked(
   const plan = await planOnce(context, request, capture, target, also);
   const uncommitted = await uncommittedPaths(repository, plan);
   const kept = request.keepChanges ? uncommitted : new Set<BytePath>();
-  const copies = await currentCopies(context, request);
-  const databases = planDatabases(config, request.databases, copies, target.databases);
+  const present = await currentCopies(context, request);
+  const elsewhere = await copiesElsewhere(context, request, snapshot, target);
+  const databases = planDatabases(config, request.databases, present.captured, target.databases, elsewhere);
+  requireRecorded(databases.plan, present.failed);
   return {
     kind: 'restore',
     ...('instant' in request.target ? { instant: request.target.instant } : {}),
@@ -59,7 +66,7 @@ async function prepareLocked(
     plan: leaveAlone(plan, kept, 'it has uncommitted changes (--keep-changes)'),
     databases: databases.plan,
     databasesLeft: databases.left,
-    staged: request.staged,
+    ...(await stagedScope(context, request, target)),
     uncommitted: new Set([...uncommitted].filter((path) => !kept.has(path))),
     changedDatabases: [],
     also,
@@ -88,11 +95,7 @@ export async function resolveTarget(
   }
   const { snapshots } = await readCatalog(repository);
   try {
-    const snapshot = snapshotAt(
-      snapshots,
-      instant,
-      wantedDatabases(context, request, snapshots, instant.epochMs),
-    );
+    const snapshot = snapshotAt(snapshots, instant, wantedDatabases(request));
     return { snapshot, target: await stateOf(repository, snapshot) };
   } catch (error) {
     if (!(error instanceof PitrError) || error.kind !== 'noMatch') throw error;
@@ -101,24 +104,43 @@ export async function resolveTarget(
   }
 }
 
-/** A database can only come from a snapshot that holds it: the newest such one at or before the instant. */
-function wantedDatabases(
-  context: Context,
-  request: RestoreRequest,
-  snapshots: readonly Snapshot[],
-  epochMs: number,
-) {
-  const { names, all } = request.databases;
-  const wanted = all ? context.config.databases.map(({ name }) => name) : names;
-  if (wanted.length === 0) return undefined;
-  const fits = (snapshot: Snapshot) =>
-    wanted.every((name) => snapshot.databases.some((database) => database.name === name));
-  // With --all a database may have been registered only later: then the files decide.
-  if (all && !snapshots.some((snapshot) => Date.parse(snapshot.time) <= epochMs && fits(snapshot)))
-    return undefined;
+/**
+ * Databases alone come from the newest snapshot that holds them. With files in scope the newest snapshot of all
+ * decides, and what it has no copy of is left alone: one database that cannot be recorded since Monday must not take
+ * everybody's files back to Monday.
+ */
+function wantedDatabases(request: RestoreRequest) {
+  const { names } = request.databases;
+  if (request.files || names.length === 0) return undefined;
   return {
-    what: `with ${wanted.length === 1 ? 'the database' : 'the databases'} ${wanted.join(', ')}`,
-    fits,
+    what: `with ${names.length === 1 ? 'the database' : 'the databases'} ${names.join(', ')}`,
+    fits: (snapshot: Snapshot) => names.every((name) => mayHold(snapshot, name)),
+  };
+}
+
+/** Without its note nobody can tell before looking into it. */
+function mayHold(snapshot: Snapshot, name: string): boolean {
+  return snapshot.fromTrailers === true || snapshot.databases.some((database) => database.name === name);
+}
+
+/** Says where a copy of a database can be had that `snapshot` does not hold. */
+async function copiesElsewhere(
+  { repository, config }: Context,
+  { databases: scope }: RestoreRequest,
+  snapshot: Snapshot,
+  target: RecordedState,
+): Promise<(name: string) => string> {
+  const wanted = scope.all ? config.databases.map(({ name }) => name) : scope.names;
+  const isThere = (name: string) => target.databases.some((copy) => copy.name === name);
+  if (wanted.every(isThere)) return () => '';
+  const { snapshots } = await readCatalog(repository);
+  return (name) => {
+    const older = snapshots.find(
+      ({ time, databases }) => time <= snapshot.time && databases.some((database) => database.name === name),
+    );
+    return older === undefined
+      ? ''
+      : `; the newest that does until then: git pitr restore --snapshot ${older.id} --db ${name}`;
   };
 }
 
@@ -126,6 +148,7 @@ function wantedDatabases(
 export function presentState(capture: Capture, databases: readonly CapturedDatabase[] = []): RecordedState {
   return {
     commit: '',
+    head: capture.head.commit ?? '',
     files: capture.files,
     staged: capture.staged,
     ...parseState(capture.state),
@@ -158,20 +181,10 @@ async function planOnce(
 
 function scopeOf(context: Context, request: RestoreRequest): Scope {
   if (request.pathspecs.length === 0) return {};
-  const prefix = context.repository.prefix.replace(/\/$/, '');
   const plainFolders = request.pathspecs
-    .filter((pathspec) => !/^:|[*?[\\]/.test(pathspec))
-    .map((pathspec) => bytePath(normalize(prefix === '' ? pathspec : `${prefix}/${pathspec}`)));
+    .filter((pathspec) => !hasMagic(pathspec))
+    .flatMap((pathspec) => placeOf(context.repository, pathspec) ?? []);
   return { pathspecs: request.pathspecs, cwd: request.cwd, plainFolders };
-}
-
-function normalize(file: string): string {
-  const parts: string[] = [];
-  for (const part of file.split('/')) {
-    if (part === '..') parts.pop();
-    else if (part !== '' && part !== '.') parts.push(part);
-  }
-  return parts.join('/');
 }
 
 /** Paths that no restore of files touches: registered databases, and what a sparse checkout left out. */
@@ -207,20 +220,56 @@ function protectObstacles(context: Context, plan: FilePlan, also: readonly ByteP
   return {
     ...plan,
     entries,
-    protected: [...plan.protected, ...[...blocked].map(([path, reason]) => ({ path, reason }))],
+    protected: [...plan.protected, ...[...blocked].map(([path, reason]) => ({ path, reason, missed: true }))],
   };
 }
 
-/** The copies of the databases in scope as they are now; those that cannot be captured are not in it. */
-async function currentCopies(context: Context, request: RestoreRequest): Promise<CapturedDatabase[]> {
+/** The databases in scope as they are now. */
+async function currentCopies(context: Context, request: RestoreRequest): Promise<DatabaseCaptures> {
   const { repository, config } = context;
   const names = request.databases.all ? config.databases.map(({ name }) => name) : request.databases.names;
-  if (names.length === 0) return [];
+  if (names.length === 0) return { captured: [], failed: [] };
   const { captureNow } = await import('../databases/present.ts');
   return captureNow(repository, {
     ...config,
     databases: config.databases.filter(({ name }) => names.includes(name)),
   });
+}
+
+/** What of the index comes back. */
+async function stagedScope(
+  context: Context,
+  request: RestoreRequest,
+  target: RecordedState,
+): Promise<Pick<PreparedRestore, 'staged' | 'stagedPaths'>> {
+  if (!request.staged) return { staged: false };
+  const { indexTree } = await import('./staged.ts');
+  const tree = await indexTree(context.repository, target);
+  if (request.pathspecs.length === 0) return { staged: true };
+  const { stagedPathsOf } = await import('./stagedPaths.ts');
+  return { staged: true, stagedPaths: await stagedPathsOf(context, request, target, tree) };
+}
+
+/** Error: `noMatch` for a path that is a registered database's: it is none of the files. */
+function refuseDatabasePaths({ repository, config }: Context, request: RestoreRequest): void {
+  for (const pathspec of request.pathspecs.filter((candidate) => !hasMagic(candidate))) {
+    const place = placeOf(repository, pathspec);
+    const database = config.databases.find(
+      ({ path: file }) =>
+        file !== undefined && place === placeOf({ ...repository, prefix: '' }, followLinks(file)),
+    );
+    if (place === undefined || database === undefined) continue;
+    throw new PitrError(
+      'noMatch',
+      `"${pathspec}" is the registered database "${database.name}", which is not restored as a file; nothing was changed.`,
+      {
+        hints: [
+          `Restore it as a database: --db ${database.name}`,
+          'What snapshots from before it was registered hold as a file: --into <folder>',
+        ],
+      },
+    );
+  }
 }
 
 /** Error: `noMatch` for a pathspec that fits nothing, neither now nor then. */

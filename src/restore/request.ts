@@ -4,7 +4,7 @@ import type { CapturedDatabase } from '../databases/engine.ts';
 import type { BytePath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
-import type { Instant } from '../timeline/when.ts';
+import type { Instant } from '../timeline/instant.ts';
 import type { DatabasePlan, DatabaseScope } from './databases.ts';
 import type { FilePlan } from './plan.ts';
 import type { RecordedState } from './target.ts';
@@ -32,8 +32,11 @@ export interface PreparedRestore {
   target: RecordedState;
   plan: FilePlan;
   databases: DatabasePlan[];
-  databasesLeft: { name: string; reason: string }[];
+  /** Databases in scope that are left alone, and why; `asked`: because the person asked for that. */
+  databasesLeft: { name: string; reason: string; asked?: boolean }[];
   staged: boolean;
+  /** Of the index only these paths; absent for all of it. */
+  stagedPaths?: readonly BytePath[];
   /** Planned paths with uncommitted changes (for `undo`: those changed since the restore). */
   uncommitted: Set<BytePath>;
   /** For `undo`: databases that were written to since the restore. */

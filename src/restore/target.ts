@@ -12,6 +12,8 @@ export interface RecordedState {
   commit: string;
   /** The tree of the files, '' when there is none. */
   files: string;
+  /** The commit HEAD was on; '' before the first. */
+  head: string;
   /** The tree of the index, '' when it was HEAD's. */
   staged: string;
   permissions: Map<BytePath, string>;
@@ -34,6 +36,7 @@ export async function stateOf(repository: Repository, snapshot: Snapshot): Promi
   ]);
   return {
     commit,
+    head: snapshot.fromTrailers === true ? headIn(state) : (snapshot.head.commit ?? ''),
     files,
     staged,
     ...parseState(state),
@@ -45,7 +48,7 @@ export async function stateOf(repository: Repository, snapshot: Snapshot): Promi
 
 /** Reads the text files of `state/` (latin1), as a capture makes them. */
 async function readStateFiles(repository: Repository, commit: string): Promise<Map<string, string>> {
-  const names = ['permissions', 'empty-dirs', 'gitlinks', 'conflicts'];
+  const names = ['permissions', 'empty-dirs', 'gitlinks', 'conflicts', 'refs'];
   const input = names.map((name) => `${commit}:state/${name}\n`).join('');
   const { stdout } = await git(['cat-file', '--batch'], { cwd: repository.worktree, input });
   const files = new Map<string, string>();
@@ -59,6 +62,16 @@ async function readStateFiles(repository: Repository, commit: string): Promise<M
     rest = rest.slice(Number(size) + 1);
   }
   return files;
+}
+
+/** The commit HEAD was on, by `state/refs`: for a snapshot whose note is lost. */
+function headIn(state: ReadonlyMap<string, string>): string {
+  const refs = state.get('refs') ?? '';
+  const branch = /^ref: (.*)\tHEAD$/m.exec(refs)?.[1];
+  const lines = refs.split('\n').map((line) => line.split('\t'));
+  return (
+    lines.find(([oid, ref]) => ref === (branch ?? 'HEAD') && oid?.startsWith('ref: ') === false)?.[0] ?? ''
+  );
 }
 
 /** The parts of `state/` that a plan reads. Lines that are not of the format are passed over. */

@@ -3,8 +3,8 @@ import { PitrError } from '../errors.ts';
 import type { BytePath } from '../git/paths.ts';
 import { readSnapshot } from '../timeline/catalog.ts';
 import { lockLine, takeSnapshotLocked } from '../timeline/take.ts';
-import type { DatabasePlan } from './databases.ts';
-import { copiesAt, driveTo, type End, wayTo } from './drive.ts';
+import { type DatabasePlan, requireRecorded } from './databases.ts';
+import { copiesAt, databasesMadeBy, driveTo, type End, wayTo } from './drive.ts';
 import {
   finishOperation,
   forgetOperation,
@@ -52,17 +52,16 @@ export async function prepareUndo(
         kept,
         'it changed since the restore (--keep-changes)',
       );
-    const { databases, changedDatabases } = await undoDatabases(context, operation);
+    const undo = await undoDatabases(context, operation, options);
     return {
       kind: 'undo',
       snapshot,
       target: await stateOf(repository, snapshot),
       plan: await replan(capture),
-      databases,
-      databasesLeft: [],
+      ...undo,
       staged: operation.staged,
+      ...(operation.stagedPaths === undefined ? {} : { stagedPaths: operation.stagedPaths }),
       uncommitted: new Set([...changed].filter((path) => !kept.has(path))),
-      changedDatabases,
       also,
       replan,
     };
@@ -74,7 +73,8 @@ export async function prepareUndo(
 async function undoDatabases(
   context: Context,
   operation: Operation,
-): Promise<{ databases: DatabasePlan[]; changedDatabases: string[] }> {
+  options: { keepChanges: boolean },
+): Promise<Pick<PreparedRestore, 'databases' | 'databasesLeft' | 'changedDatabases'>> {
   const { repository, config } = context;
   const targets = await copiesAt(context, operation, 'before');
   const restored = await copiesAt(context, operation, 'after');
@@ -82,8 +82,8 @@ async function undoDatabases(
   const names = targets.map(({ name }) => name);
   const only = { ...config, databases: config.databases.filter(({ name }) => names.includes(name)) };
   const newest = new Map(restored.map((copy) => [copy.name, copy]));
-  const { captured } =
-    names.length === 0 ? { captured: [] } : await captureDatabases(repository, only, newest);
+  const { captured, failed } =
+    names.length === 0 ? { captured: [], failed: [] } : await captureDatabases(repository, only, newest);
   const databases = targets.map((target): DatabasePlan => {
     const database = config.databases.find(({ name }) => name === target.name);
     const now = captured.find(({ name }) => name === target.name);
@@ -95,12 +95,28 @@ async function undoDatabases(
       target,
     };
   });
-  const changedDatabases = captured.filter(
+  requireRecorded(databases, failed);
+  const changed = captured.filter(
     (now) =>
       now.tree !== newest.get(now.name)?.tree &&
       now.tree !== targets.find(({ name }) => name === now.name)?.tree,
   );
-  return { databases, changedDatabases: changedDatabases.map(({ name }) => name) };
+  const kept = new Set(options.keepChanges ? changed.map(({ name }) => name) : []);
+  return {
+    databases: databases.filter(({ name }) => !kept.has(name)),
+    databasesLeft: [
+      ...databasesMadeBy(context, operation, targets).map((name) => ({
+        name,
+        reason: 'it was not there before the restore, and a database is never removed: do that yourself',
+      })),
+      ...[...kept].map((name) => ({
+        name,
+        reason: 'it changed since the restore (--keep-changes)',
+        asked: true,
+      })),
+    ],
+    changedDatabases: changed.map(({ name }) => name).filter((name) => !kept.has(name)),
+  };
 }
 
 /**
@@ -111,7 +127,7 @@ export async function resumeRestore(
   context: Context,
   end: End,
   options: { force: boolean },
-): Promise<{ operation: Operation; safety: { id: string; commit: string } }> {
+): Promise<{ operation: Operation; safety: { id: string; commit: string }; databasesLeft: string[] }> {
   const { repository, config } = context;
   const lock = await lockLine(repository, config, 'restore');
   try {
@@ -129,9 +145,11 @@ export async function resumeRestore(
       force: true,
     });
     await driveTo(context, operation, end, options);
+    const databasesLeft =
+      end === 'after' ? [] : databasesMadeBy(context, operation, await copiesAt(context, operation, end));
     if (end === 'after') finishOperation(repository);
     else forgetOperation(repository);
-    return { operation, safety: { id: safety.id, commit: safety.commit } };
+    return { operation, safety: { id: safety.id, commit: safety.commit }, databasesLeft };
   } finally {
     lock.release();
   }

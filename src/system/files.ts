@@ -2,9 +2,12 @@ import { randomBytes } from './crypto.ts';
 import {
   closeSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
+  readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -64,6 +67,23 @@ export function readFileIfThere(file: string): string | undefined {
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;
+  }
+}
+
+/** Where an absolute path leads through symbolic links, also when the file (or more) is not there (yet). */
+export function followLinks(file: string): string {
+  let target = file;
+  const isLink = () => lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  for (let hops = 0; hops < 40 && isLink(); hops++)
+    target = path.resolve(realOrSame(path.dirname(target)), readlinkSync(target));
+  return path.join(realOrSame(path.dirname(target)), path.basename(target));
+}
+
+function realOrSame(folder: string): string {
+  try {
+    return realpathSync(folder);
+  } catch {
+    return folder;
   }
 }
 

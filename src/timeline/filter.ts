@@ -1,4 +1,5 @@
 import { PitrError } from '../errors.ts';
+import type { BytePath } from '../git/paths.ts';
 import { type Repository, timelineRef } from '../git/repository.ts';
 import { git } from '../git/run.ts';
 import { isSnapshotType, type Snapshot, snapshotTypes } from './snapshot.ts';
@@ -9,8 +10,8 @@ export interface SnapshotFilter {
   untilMs?: number;
   type?: string;
   trigger?: string;
-  /** A path from the top of the worktree. */
-  path?: string;
+  /** A path from the top of the worktree; '' for all of it. */
+  path?: BytePath;
   text?: string;
   limit?: number;
 }
@@ -41,15 +42,17 @@ export async function filterSnapshots(
   return filter.limit === undefined ? found : found.slice(0, filter.limit);
 }
 
-async function snapshotsChanging(repository: Repository, path: string): Promise<Set<string>> {
+async function snapshotsChanging(repository: Repository, path: BytePath): Promise<Set<string>> {
   const args = [
     'log',
     '--first-parent',
+    '--no-show-signature',
+    '--no-follow',
     '--format=%H',
     '--end-of-options',
     timelineRef(repository),
     '--',
-    `:(top)files/${path}`,
+    `:(top,literal)files/${Buffer.from(path, 'latin1').toString('utf8')}`,
   ];
   const { stdout } = await git(args, { cwd: repository.worktree, okCodes: [0, 128] });
   return new Set(stdout.toString('latin1').split('\n'));

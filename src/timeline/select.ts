@@ -1,6 +1,7 @@
 import { PitrError } from '../errors.ts';
 import type { Snapshot } from './snapshot.ts';
-import { formatAge, formatInstant, type Instant, parseWhen } from './when.ts';
+import { formatAge, formatInstant, type Instant } from './instant.ts';
+import { parseWhen } from './when.ts';
 
 /** How a user names a snapshot: id or unique prefix, `latest`, `latest~2`, `@{<time>}`, or its commit. */
 

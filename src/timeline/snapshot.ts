@@ -54,4 +54,6 @@ export interface Snapshot {
   failedDatabases: { name: string; reason: string }[];
   /** True when the note was lost or unreadable, and this is what the trailers alone say. */
   fromTrailers?: boolean;
+  /** True for a commit of the branch's history that stands for a snapshot (`--source history`). */
+  history?: boolean;
 }

@@ -151,6 +151,10 @@ async function newestCopies(repository: Repository): Promise<Map<string, Capture
 
 /** The database copies that a snapshot holds. */
 export async function copiesIn(repository: Repository, snapshot: Snapshot): Promise<CapturedDatabase[]> {
+  if (snapshot.fromTrailers === true) {
+    const { copiesWithoutNote } = await import('../databases/unnoted.ts');
+    return copiesWithoutNote(repository, snapshot.commit);
+  }
   if (snapshot.databases.length === 0) return [];
   const { listTree } = await import('../git/trees.ts');
   const trees = new Map<string, string>();

@@ -12,13 +12,8 @@ import {
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  chunkSize,
-  chunksPerFolder,
-  compareImage,
-  readImage,
-  writeImage,
-} from '../../src/databases/chunks.ts';
+import { chunkSize, chunksPerFolder, compareImage, readImage } from '../../src/databases/chunks.ts';
+import { writeImage } from '../../src/databases/imageWriter.ts';
 import { failure, objectCount, place, type Place } from './support/engine.ts';
 
 async function content(where: Place, tree: string): Promise<Buffer> {

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { PitrError } from '../../src/errors.ts';
-import { defaultTimeZone, type Edge, formatAge, formatInstant, parseWhen } from '../../src/timeline/when.ts';
+import { defaultTimeZone, formatAge, formatInstant } from '../../src/timeline/instant.ts';
+import { type Edge, parseWhen } from '../../src/timeline/when.ts';
 
 const loaded = vi.hoisted(() => new Set<string>());
 vi.mock('chrono-node/en', async (original) => {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { captureWorktree } from '../../capture/capture.ts';
 import { requireDatabase } from '../../databases/registry.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
+import { requirePathspecs } from '../../git/pathspecs.ts';
 import type { Repository } from '../../git/repository.ts';
 import { gitOnTerminal } from '../../git/terminal.ts';
 import { emptyTree, resolveTree } from '../../git/trees.ts';
@@ -25,6 +26,7 @@ export async function run({ operands, paths, options }: Arguments, terminal: Ter
   const { repository, config } = await openHere();
   const names = (options['db'] ?? []) as readonly string[];
   for (const name of names) requireDatabase(config, name);
+  await requirePathspecs(repository, paths, process.cwd());
   const { snapshots } = await readCatalog(repository);
   const now = new Date(currentTime());
   const select = (selector: string) =>
@@ -76,7 +78,8 @@ async function presentSide(
   try {
     const capture = await captureWorktree(repository, config);
     const { captureNow } = await import('../../databases/present.ts');
-    return { label: 'now', tree: capture.files, databases: await captureNow(repository, config) };
+    const { captured } = await captureNow(repository, config);
+    return { label: 'now', tree: capture.files, databases: captured };
   } finally {
     lock.release();
   }

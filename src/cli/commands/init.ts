@@ -27,9 +27,18 @@ async function ask(proposals: readonly Proposal[], terminal: Terminal): Promise<
   if (!terminal.interactive) return accepted;
   for (const proposal of proposals) {
     terminal.print(`Found: ${proposal.reason}`);
-    if (await confirm(`  git config ${proposal.key} ${proposal.value}?`)) accepted.push(proposal);
+    if (await confirm(`  ${commandOf(proposal)}?`)) accepted.push(proposal);
   }
   return accepted;
+}
+
+/** As a shell takes it: `.env*` bare would become the names of the files it matches. */
+function commandOf({ key, value, add }: Proposal): string {
+  return `git config ${add ? '--add ' : ''}${quoted(key)} ${quoted(value)}`;
+}
+
+function quoted(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 function summary(proposals: readonly Proposal[], accepted: readonly Proposal[], terminal: Terminal): string {
@@ -37,7 +46,7 @@ function summary(proposals: readonly Proposal[], accepted: readonly Proposal[], 
     return 'Nothing to configure: no unregistered database and no ignored .env file was found.\nTake a snapshot: git pitr snapshot';
   const lines = proposals.map((proposal) => {
     const done = accepted.includes(proposal);
-    return `${done ? terminal.paint('green', 'set  ') : 'found'} ${proposal.reason}\n        git config ${proposal.add ? '--add ' : ''}${proposal.key} ${proposal.value}`;
+    return `${done ? terminal.paint('green', 'set  ') : 'found'} ${proposal.reason}\n        ${commandOf(proposal)}`;
   });
   if (accepted.length === 0) lines.push('Nothing was changed. git pitr init --yes accepts all of it.');
   else lines.push('Take a snapshot now: git pitr snapshot');

@@ -1,4 +1,7 @@
 import { ExitCode, PitrError } from '../../errors.ts';
+import { placeOf } from '../../git/pathspecs.ts';
+import type { BytePath } from '../../git/paths.ts';
+import type { Repository } from '../../git/repository.ts';
 import { readCatalog } from '../../timeline/catalog.ts';
 import { filterSnapshots, type SnapshotFilter } from '../../timeline/filter.ts';
 import { parseWhen } from '../../timeline/when.ts';
@@ -11,7 +14,7 @@ import { snapshotLine } from '../text/snapshot.ts';
 export async function run({ options }: Arguments, terminal: Terminal): Promise<number> {
   const { repository } = await openHere();
   const { snapshots, problems } = await readCatalog(repository);
-  const found = await filterSnapshots(repository, snapshots, await filterOf(options, repository.prefix));
+  const found = await filterSnapshots(repository, snapshots, await filterOf(options, repository));
   // Not a write for each: 60 ms of 10,000 lines. Not all as one text either.
   for (let at = 0; at < found.length; at += 500)
     terminal.print(
@@ -29,7 +32,7 @@ export async function run({ options }: Arguments, terminal: Terminal): Promise<n
   return ExitCode.done;
 }
 
-async function filterOf(options: Arguments['options'], prefix: string): Promise<SnapshotFilter> {
+async function filterOf(options: Arguments['options'], repository: Repository): Promise<SnapshotFilter> {
   const now = new Date(currentTime());
   const since = text(options['since']);
   const until = text(options['until']);
@@ -42,11 +45,17 @@ async function filterOf(options: Arguments['options'], prefix: string): Promise<
     untilMs: until === undefined ? undefined : (await parseWhen(until, { now, edge: 'end' })).epochMs,
     type: text(options['type']),
     trigger: text(options['trigger']),
-    path: path === undefined ? undefined : `${prefix}${path}`,
+    path: path === undefined ? undefined : requirePlace(repository, path),
     text: text(options['grep']),
     limit: number === undefined ? undefined : Number(number),
   };
   return Object.fromEntries(
     Object.entries(entries).filter(([, value]) => value !== undefined),
   ) as SnapshotFilter;
+}
+
+function requirePlace(repository: Repository, given: string): BytePath {
+  const place = placeOf(repository, given);
+  if (place !== undefined) return place;
+  throw new PitrError('usage', `"${given}" is outside of the working tree ${repository.worktree}.`);
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { requireDatabase } from '../../databases/registry.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
 import {
@@ -12,7 +13,8 @@ import { resumeRestore } from '../../restore/undo.ts';
 import { currentTime } from '../../system/clock.ts';
 import { readCatalog } from '../../timeline/catalog.ts';
 import { selectSnapshot } from '../../timeline/select.ts';
-import { formatAge, formatInstant, type Instant, parseWhen } from '../../timeline/when.ts';
+import { formatAge, formatInstant, type Instant } from '../../timeline/instant.ts';
+import { parseWhen } from '../../timeline/when.ts';
 import type { Arguments } from '../commands.ts';
 import { confirm } from '../ask.ts';
 import { openHere, text } from '../open.ts';
@@ -27,13 +29,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const request = await requestOf(context, args);
   const into = text(options['into']);
   if (into !== undefined)
-    return (await import('./restoreInto.ts')).restoreInto(
-      context,
-      request,
-      into,
-      terminal,
-      options['dry-run'] === true,
-    );
+    return (await import('./restoreInto.ts')).restoreInto(context, request, into, terminal, options);
   const prepared = await prepareRestore(context, request);
   echoTarget(prepared, terminal);
   return carryOutPrepared(context, prepared, options, terminal);
@@ -64,7 +60,10 @@ export async function carryOutPrepared(
       safety: outcome?.safety ?? null,
     });
   };
-  const partial = prepared.databasesLeft.length > 0 ? ExitCode.partial : ExitCode.done;
+  const isPartial =
+    prepared.databasesLeft.some(({ asked }) => asked !== true) ||
+    prepared.plan.protected.some(({ missed }) => missed === true);
+  const partial = isPartial ? ExitCode.partial : ExitCode.done;
   if (options['dry-run'] === true) {
     terminal.print(planText(prepared, terminal));
     terminal.print('This was a dry run: nothing was changed.');
@@ -98,6 +97,10 @@ export async function carryOutPrepared(
       : `Done. The state before is snapshot ${outcome.safety.id}; git pitr undo brings it back.`,
   );
   report(outcome);
+  if (!existsSync(process.cwd()))
+    terminal.remark(
+      `The folder you are in was not there then: ${process.cwd()} is gone. Change to another one.`,
+    );
   return partial;
 }
 
@@ -110,6 +113,10 @@ function nothingToDo({ plan, databasesLeft }: PreparedRestore): string {
 function echoTarget({ instant, snapshot }: PreparedRestore, terminal: Terminal): void {
   const age = formatAge(Date.parse(snapshot.time), currentTime());
   if (instant !== undefined) terminal.print(`At ${formatInstant(instant)}:`);
+  if (snapshot.history === true) {
+    terminal.print(`The tracked files of ${snapshot.message}, ${describeTime(snapshot.time)} (${age} ago)`);
+    return;
+  }
   terminal.print(
     `Snapshot ${terminal.paint('yellow', snapshot.id)} of ${describeTime(snapshot.time)} (${age} ago)${snapshot.message === '' ? '' : `: ${snapshot.message}`}`,
   );
@@ -186,7 +193,7 @@ async function resume(
 ): Promise<number> {
   refuseOthers(options, [...operands, ...paths]);
   const end = options['continue'] === true ? 'after' : 'before';
-  const { operation, safety } = await resumeRestore(context, end, {
+  const { operation, safety, databasesLeft } = await resumeRestore(context, end, {
     force: options['force'] === true || options['yes'] === true,
   });
   terminal.print(
@@ -198,6 +205,9 @@ async function resume(
     operation: { target: operation.target, before: operation.before },
     applied: end === 'after',
     safety,
+    databasesLeft,
   });
-  return ExitCode.done;
+  for (const name of databasesLeft)
+    terminal.remark(`The database ${name} was not there before; it was left where it is.`);
+  return databasesLeft.length > 0 ? ExitCode.partial : ExitCode.done;
 }

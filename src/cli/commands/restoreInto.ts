@@ -1,6 +1,7 @@
 import { ExitCode, PitrError } from '../../errors.ts';
 import { restoreIntoFolder } from '../../restore/into.ts';
 import type { Context, RestoreRequest } from '../../restore/request.ts';
+import type { Arguments } from '../commands.ts';
 import type { Terminal } from '../terminal.ts';
 import { count, describeTime } from '../text/snapshot.ts';
 
@@ -10,9 +11,16 @@ export async function restoreInto(
   request: RestoreRequest,
   folder: string,
   terminal: Terminal,
-  dryRun: boolean,
+  options: Arguments['options'],
 ): Promise<number> {
-  if (dryRun)
+  if (folder === '') throw new PitrError('usage', '--into takes the name of a folder.');
+  const pointless = ['staged', 'keep-changes', 'keep-new'].find((name) => options[name] === true);
+  if (pointless !== undefined)
+    throw new PitrError(
+      'usage',
+      `--${pointless} has no meaning with --into: the working copy is not touched.`,
+    );
+  if (options['dry-run'] === true)
     throw new PitrError(
       'usage',
       '--into writes only into a new or empty folder, so there is no --dry-run for it.',

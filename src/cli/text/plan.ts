@@ -24,13 +24,17 @@ export function planText(prepared: PreparedRestore, terminal: Terminal): string 
     const what = action === 'unchanged' ? 'is the same already' : `restore (${describeBytes(target.bytes)})`;
     lines.push(`  ${terminal.paint('blue', 'database'.padEnd(14))} ${name} (${engine}): ${what}`);
   }
-  if (prepared.staged)
-    lines.push(`  ${terminal.paint('blue', 'index'.padEnd(14))} back to what was staged then`);
+  if (prepared.staged) lines.push(`  ${terminal.paint('blue', 'index'.padEnd(14))} ${stagedText(prepared)}`);
   for (const { path, reason } of plan.protected)
     lines.push(`  ${terminal.paint('dim', 'leave alone'.padEnd(14))} ${displayPath(path)}: ${reason}`);
   for (const { name, reason } of prepared.databasesLeft)
     lines.push(`  ${terminal.paint('dim', 'leave alone'.padEnd(14))} database ${name}: ${reason}`);
   return [...lines, planSummary(prepared)].join('\n');
+}
+
+function stagedText({ stagedPaths }: PreparedRestore): string {
+  if (stagedPaths === undefined) return 'back to what was staged then';
+  return `back to what was staged then, for ${count(stagedPaths.length, 'path')}`;
 }
 
 function planSummary({ plan, databases }: PreparedRestore): string {
@@ -75,6 +79,7 @@ export function planJson(prepared: PreparedRestore): Record<string, unknown> {
       action,
       sha256: target.sha256,
     })),
+    staged: prepared.staged,
     directories: { create: plan.createDirs.map(displayPath), remove: plan.removeDirs.map(displayPath) },
   };
 }

@@ -45,16 +45,23 @@ export function snapshotLine(snapshot: Snapshot, terminal: Terminal): string {
   return `${terminal.paint('yellow', snapshot.id)}  ${describeTime(snapshot.time)}  ${kind}  ${changes}  ${tail}`.trimEnd();
 }
 
+/** What only the note says. */
+function noteLines({ head, files, bytes, changes }: Snapshot): string[] {
+  return [
+    `HEAD:      ${head.branch ?? 'detached'}${head.commit === null ? ' (no commit yet)' : ` at ${head.commit.slice(0, 10)}`}`,
+    `Files:     ${files}, ${describeBytes(bytes)}`,
+    `Changes:   ${changes.added} added, ${changes.modified} modified, ${changes.deleted} deleted against the snapshot before`,
+  ];
+}
+
 /** All of a snapshot, for `show`. */
 export function snapshotDetails(snapshot: Snapshot, terminal: Terminal): string {
   const lines = [
     `${terminal.paint('yellow', `snapshot ${snapshot.id}`)}${snapshot.pinned ? ' (pinned)' : ''}`,
     `Time:      ${describeTime(snapshot.time)}`,
     `Type:      ${snapshot.type}, triggered by ${snapshot.trigger}`,
-    `HEAD:      ${snapshot.head.branch ?? 'detached'}${snapshot.head.commit === null ? ' (no commit yet)' : ` at ${snapshot.head.commit.slice(0, 10)}`}`,
     `Commit:    ${snapshot.commit}`,
-    `Files:     ${snapshot.files}, ${describeBytes(snapshot.bytes)}`,
-    `Changes:   ${snapshot.changes.added} added, ${snapshot.changes.modified} modified, ${snapshot.changes.deleted} deleted against the snapshot before`,
+    ...(snapshot.fromTrailers === true ? [] : noteLines(snapshot)),
   ];
   for (const { name, engine, bytes, sha256 } of snapshot.databases)
     lines.push(`Database:  ${name} (${engine}), ${describeBytes(bytes)}, sha256 ${sha256.slice(0, 16)}`);
@@ -63,7 +70,12 @@ export function snapshotDetails(snapshot: Snapshot, terminal: Terminal): string 
   for (const { path, reason } of snapshot.skipped)
     lines.push(terminal.paint('yellow', `Left out:  ${path}: ${reason}`));
   if (snapshot.fromTrailers === true)
-    lines.push(terminal.paint('yellow', 'Its note is lost: this is what its commit message says.'));
+    lines.push(
+      terminal.paint(
+        'yellow',
+        'Its note is lost: this is what its commit message says. Its files and databases can be restored.',
+      ),
+    );
   if (snapshot.message !== '') lines.push('', ...snapshot.message.split('\n').map((line) => `    ${line}`));
   return lines.join('\n');
 }

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { currentTime } from '../../system/clock.ts';
-import { writeImage } from '../chunks.ts';
+import { writeImage } from '../imageWriter.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
 import { countRows, findDamage } from './check.ts';
 import { copyLive } from './copy.ts';

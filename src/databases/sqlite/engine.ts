@@ -1,16 +1,28 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { DatabaseEngine } from '../engine.ts';
 import { captureSqlite } from './capture.ts';
 import { writeTarget } from './image.ts';
 import { restoreSqlite } from './restore.ts';
+import { requireFree } from './free.ts';
+
+/** `app.db`; where the folder holds a file of that name already, `app-2.db` and so on. */
+function freeName(folder: string, name: string): string {
+  const named = (suffix: string) => path.join(folder, `${name}${suffix}.db`);
+  if (!existsSync(named(''))) return named('');
+  let number = 2;
+  while (existsSync(named(`-${number}`))) number++;
+  return named(`-${number}`);
+}
 
 /** SQLite databases in a file, as images (`../chunks.ts`). */
 export const sqliteEngine: DatabaseEngine = {
   name: 'sqlite',
   capture: captureSqlite,
+  requireFree,
   restore: restoreSqlite,
   materialize: async (context, source, into) => {
-    const file = path.join(into, `${context.database.name}.db`);
+    const file = freeName(into, context.database.name);
     await writeTarget(context, source, file);
     return file;
   },

@@ -1,8 +1,8 @@
-import { lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database as Connection } from 'better-sqlite3';
 import { messageOf, PitrError } from '../../errors.ts';
+import { followLinks } from '../../system/files.ts';
 import type { EngineContext } from '../engine.ts';
 
 export type { Connection };
@@ -30,20 +30,7 @@ export function livePath(context: EngineContext): string {
   return followLinks(file);
 }
 
-/** Also a link whose file is gone: the database is to come back where the link points. */
-function followLinks(file: string): string {
-  let target = file;
-  for (
-    let hops = 0;
-    hops < 40 && lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink() === true;
-    hops++
-  ) {
-    target = path.resolve(path.dirname(target), readlinkSync(target));
-  }
-  return statSync(target, { throwIfNoEntry: false }) === undefined ? target : realpathSync(target);
-}
-
-/** Error: `failed`, when there is no regular file. */
+/** Error: `failed`, when there is no regular file; with the detail `missing`, when there is nothing at all. */
 export function requireFile(name: string, file: string): void {
   const stats = statSync(file, { throwIfNoEntry: false });
   if (stats?.isFile() === true) return;
@@ -53,6 +40,7 @@ export function requireFile(name: string, file: string): void {
       `If it has moved: git config pitr.database.${name}.path <file>`,
       `If it is gone for good: git config --remove-section pitr.database.${name}`,
     ],
+    details: { missing: stats === undefined },
   });
 }
 
