@@ -52,6 +52,7 @@ export function worktreeContext(repository: Repository, config: Config): Capture
     ...shadowOf(repository),
     config,
     userIndex: path.join(repository.gitDir, 'index'),
+    excludeFile: path.join(repository.commonDir, 'info', 'exclude'),
     mount: '',
     databaseFiles: databasePatterns(repository, config),
   };

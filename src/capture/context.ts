@@ -14,6 +14,8 @@ export interface CaptureContext extends ShadowPlace {
   config: Config;
   /** The user's own index of that tree. */
   userIndex: string;
+  /** The user's `info/exclude` for that tree. */
+  excludeFile: string;
   /** Where `worktree` lies below the repository's: '' or `path/to/nested`. */
   mount: BytePath;
   /** Patterns, in git's ignore syntax, of registered database files: captured by their engines, never as files. */
@@ -101,9 +103,7 @@ export function prepareShadow(context: CaptureContext): boolean {
     // A git that was killed in the shadow leaves its lock; we hold the line's lock, so nobody else is using it.
     rmSync(`${shadowIndex(context)}.lock`, { force: true });
   }
-  const exclude =
-    context.mount === '' ? readFileIfThere(path.join(repository.commonDir, 'info', 'exclude')) : undefined;
-  writeIfChanged(path.join(shadowDir, 'info', 'exclude'), exclude ?? '');
+  writeIfChanged(path.join(shadowDir, 'info', 'exclude'), readFileIfThere(context.excludeFile) ?? '');
   return existsSync(shadowIndex(context));
 }
 

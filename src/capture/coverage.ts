@@ -1,12 +1,11 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
-import path from 'node:path';
 import type { BytePath } from '../git/paths.ts';
 import { onDisk } from '../git/paths.ts';
 import { git, splitNul } from '../git/run.ts';
 import { readFileIfThere } from '../system/files.ts';
 import { type CaptureContext, shadowGit } from './context.ts';
 import { coveragePatterns } from './scan.ts';
-import { parseTagged } from './seed.ts';
+import { parseStaged, parseTagged } from './seed.ts';
 import { forget } from './update.ts';
 
 /**
@@ -14,12 +13,11 @@ import { forget } from './update.ts';
  * `pitr.include` / `pitr.exclude`. All of that changes rarely; its fingerprint tells when to work it out anew.
  */
 export function coverageFingerprint(context: CaptureContext): string {
-  const { config, repository } = context;
-  const excludesFile = config.git.get('core.excludesfile') ?? '~/.config/git/ignore';
-  const files = [
-    path.join(repository.commonDir, 'info', 'exclude'),
-    excludesFile.replace(/^~(?=\/)/, process.env['HOME'] ?? ''),
-  ];
+  const { config } = context;
+  const home = process.env['HOME'] ?? '';
+  const excludesFile =
+    config.git.get('core.excludesfile') ?? `${process.env['XDG_CONFIG_HOME'] || '~/.config'}/git/ignore`;
+  const files = [context.excludeFile, excludesFile.replace(/^~(?=\/)/, home)];
   const sparse = config.git.get('core.sparsecheckout') ?? '';
   const rules = files.map((file) => readFileIfThere(file) ?? '');
   const index = indexFingerprint(context.userIndex);
@@ -48,11 +46,16 @@ export function touchesIgnoreRules(paths: Iterable<BytePath>): boolean {
   return false;
 }
 
-/**
- * Brings the shadow index's set of paths in line with what is covered now.
- * @returns tracked paths that a scan for untracked files would miss (they are ignored), to be recorded
- */
-export async function syncCoverage(context: CaptureContext): Promise<BytePath[]> {
+/** Tracked paths that a scan for untracked files would miss, since they are ignored. */
+export interface TrackedIgnored {
+  /** Files that the shadow index does not hold yet. */
+  files: BytePath[];
+  /** Submodules. */
+  nested: BytePath[];
+}
+
+/** Brings the shadow index's set of paths in line with what is covered now. */
+export async function syncCoverage(context: CaptureContext): Promise<TrackedIgnored> {
   const standard = ['ls-files', '-z', '--cached', '--ignored'];
   const excluded = [...context.config.exclude, ...context.databaseFiles].flatMap((pattern) => [
     '-x',
@@ -60,18 +63,23 @@ export async function syncCoverage(context: CaptureContext): Promise<BytePath[]>
   ]);
   const listed = async (run: Promise<{ stdout: Buffer }>) => splitNul((await run).stdout);
   const [trackedIgnored, shadowIgnored, shadowExcluded, trackedExcluded] = await Promise.all([
-    listed(git([...standard, '--exclude-standard', ...coveragePatterns(context)], { cwd: context.worktree })),
+    listed(
+      git([...standard, '-s', '--exclude-standard', ...coveragePatterns(context)], { cwd: context.worktree }),
+    ),
     listed(shadowGit(context, [...standard, '--exclude-standard', ...coveragePatterns(context)])),
     excluded.length === 0 ? [] : listed(shadowGit(context, [...standard, ...excluded])),
     excluded.length === 0 ? [] : listed(git([...standard, ...excluded], { cwd: context.worktree })),
   ]);
   const never = new Set(trackedExcluded);
-  const tracked = new Set(trackedIgnored.filter((file) => !never.has(file)));
+  const entries = trackedIgnored.map(parseStaged).filter(({ path: file }) => !never.has(file));
+  const pathsOf = (gitlinks: boolean) =>
+    entries.filter(({ mode }) => (mode === '160000') === gitlinks).map(({ path: file }) => file);
+  const tracked = new Set(pathsOf(false));
   const drop = new Set([...shadowIgnored.filter((file) => !tracked.has(file)), ...shadowExcluded]);
   await forget(context, [...drop]);
   await syncSparse(context);
   const known = new Set(shadowIgnored);
-  return [...tracked].filter((file) => !known.has(file));
+  return { files: [...tracked].filter((file) => !known.has(file)), nested: pathsOf(true) };
 }
 
 /**

@@ -53,6 +53,7 @@ export async function openNested(parent: CaptureContext, folder: BytePath): Prom
       worktree,
       mount,
       userIndex: path.join(own.gitDir, 'index'),
+      excludeFile: path.join(own.commonDir, 'info', 'exclude'),
       shadowDir: path.join(parent.repository.lineDir, 'nested', key),
     },
   };

@@ -24,6 +24,7 @@ export interface CaptureState {
   /** Tracked paths that were left out (too large, unreadable): looked at again each time. */
   left: string[];
   emptyDirs: string[];
+  /** Submodules in ignored folders, where a scan does not look. */
   nested: string[];
 }
 

@@ -1,11 +1,11 @@
 import { rmSync } from 'node:fs';
-import { type BytePath, displayPath } from '../git/paths.ts';
+import { type BytePath, displayPath, onDisk } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
 import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
 import { coverageFingerprint, includedByPath, syncCoverage, touchesIgnoreRules } from './coverage.ts';
 import { type EarlyScan, scanKey } from './early.ts';
-import { openNested } from './nested.ts';
+import { isNestedRepository, openNested } from './nested.ts';
 import { unusualMode, untrackedOf } from './permissions.ts';
 import { coveragePatterns, type Scan, scan, scanEmptyDirs } from './scan.ts';
 import { seedShadowIndex } from './seed.ts';
@@ -99,7 +99,8 @@ async function captureOnce(
     nested: [],
   };
   writeState(context, before, state);
-  for (const folder of looks.nested.toSorted()) await captureNested(context, folder, captured);
+  const nested = [...looks.nested, ...state.nested.filter((path) => isNestedRepository(onDisk(context.worktree, path)))];
+  for (const folder of [...new Set(nested)].toSorted()) await captureNested(context, folder, captured);
   return captured;
 }
 
@@ -112,7 +113,8 @@ async function coverageChanges(
   const included = await includedByPath(context);
   if (coverage === state.coverage && !touchesIgnoreRules(looks.changed)) return included;
   const tracked = await syncCoverage(context);
-  return [...included, ...tracked];
+  state.nested = tracked.nested;
+  return [...included, ...tracked.files];
 }
 
 async function writeTree(context: CaptureContext): Promise<string> {

@@ -2,6 +2,7 @@ import { type BytePath, isWithin, parentsOf } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import { diffTrees, type TreeEntry } from '../git/trees.ts';
 import { refuseUnsafe } from './names.ts';
+import { leaveNested } from './nested.ts';
 import type { RecordedState } from './target.ts';
 
 /** The exact list of what a restore does to files. It is worked out before anything changes and then carried out as it is. */
@@ -60,7 +61,7 @@ export async function planFiles(
   target: RecordedState,
   rules: PlanRules,
 ): Promise<FilePlan> {
-  const plan: FilePlan = { entries: [], protected: [], createDirs: [], removeDirs: [] };
+  let plan: FilePlan = { entries: [], protected: [], createDirs: [], removeDirs: [] };
   const { scope } = rules;
   const seen = new Set<BytePath>();
   for await (const change of diffTrees(repository, now.files, target.files, scopeOptions(scope))) {
@@ -78,6 +79,7 @@ export async function planFiles(
   if (rules.deletable === undefined) {
     await planPermissions(repository, plan, now, target, rules, seen);
     planFolders(plan, now, target, scope);
+    plan = await leaveNested(repository, plan, now, target, folderScope(scope));
   }
   refuseUnsafe([...plan.entries.map(({ path }) => path), ...plan.createDirs], 'The snapshot');
   return plan;
