@@ -5,7 +5,7 @@ import { git, splitNul } from '../git/run.ts';
 import { readFileIfThere } from '../system/files.ts';
 import { type CaptureContext, shadowGit } from './context.ts';
 import { coveragePatterns } from './scan.ts';
-import { parseStaged, parseTagged } from './seed.ts';
+import { parseTagged } from './seed.ts';
 import { forget } from './update.ts';
 
 /**
@@ -64,14 +64,22 @@ export async function syncCoverage(context: CaptureContext): Promise<TrackedIgno
   const listed = async (run: Promise<{ stdout: Buffer }>) => splitNul((await run).stdout);
   const [trackedIgnored, shadowIgnored, shadowExcluded, trackedExcluded] = await Promise.all([
     listed(
-      git([...standard, '-s', '--exclude-standard', ...coveragePatterns(context)], { cwd: context.worktree }),
+      git([...standard, '-s', '-t', '--exclude-standard', ...coveragePatterns(context)], {
+        cwd: context.worktree,
+      }),
     ),
     listed(shadowGit(context, [...standard, '--exclude-standard', ...coveragePatterns(context)])),
     excluded.length === 0 ? [] : listed(shadowGit(context, [...standard, ...excluded])),
     excluded.length === 0 ? [] : listed(git([...standard, ...excluded], { cwd: context.worktree })),
   ]);
   const never = new Set(trackedExcluded);
-  const entries = trackedIgnored.map(parseStaged).filter(({ path: file }) => !never.has(file));
+  // What a sparse checkout left out is carried by syncSparse, ignored or not.
+  const entries = trackedIgnored
+    .map(parseTagged)
+    .filter(
+      ({ tag, path: file }) =>
+        !never.has(file) && (tag !== 'S' || existsSync(onDisk(context.worktree, file))),
+    );
   const pathsOf = (gitlinks: boolean) =>
     entries.filter(({ mode }) => (mode === '160000') === gitlinks).map(({ path: file }) => file);
   const tracked = new Set(pathsOf(false));
@@ -87,6 +95,7 @@ export async function syncCoverage(context: CaptureContext): Promise<TrackedIgno
  * (ai-memory #714, t3code #12121). One that is on disk all the same is recorded like any other.
  */
 async function syncSparse(context: CaptureContext): Promise<void> {
+  if (context.mount !== '') return; // its blobs are in the nested repository's own object store
   const [user, shadow] = await Promise.all([
     skipped(git(['ls-files', '-z', '-t', '-s'], { cwd: context.worktree })),
     skipped(shadowGit(context, ['ls-files', '-z', '-t', '-s'])),

@@ -40,23 +40,17 @@ export async function seedShadowIndex(context: CaptureContext): Promise<void> {
   await forget(context, drop);
 }
 
-export interface IndexEntry {
+/** One record of `ls-files -v -s -z`: `H 100644 <oid> 0\t<path>`. */
+export function parseTagged(record: string): {
+  tag: string;
   mode: string;
   oid: string;
   stage: string;
   path: BytePath;
-}
-
-/** One record of `ls-files -v -s -z`: `H 100644 <oid> 0\t<path>`. */
-export function parseTagged(record: string): IndexEntry & { tag: string } {
-  return { tag: record.slice(0, 1), ...parseStaged(record.slice(2)) };
-}
-
-/** One record of `ls-files -s -z`. */
-export function parseStaged(record: string): IndexEntry {
+} {
   const tab = record.indexOf('\t');
-  const [mode = '', oid = '', stage = ''] = record.slice(0, tab).split(' ');
-  return { mode, oid, stage, path: record.slice(tab + 1) };
+  const [tag = '', mode = '', oid = '', stage = ''] = record.slice(0, tab).split(' ');
+  return { tag, mode, oid, stage, path: record.slice(tab + 1) };
 }
 
 function usesSplitIndex(context: CaptureContext): boolean {

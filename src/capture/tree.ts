@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { type BytePath, displayPath, onDisk } from '../git/paths.ts';
+import { type BytePath, displayPath, isWithin, onDisk } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
 import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
@@ -73,7 +73,9 @@ async function captureOnce(
   const looks = await (fits ? early.scan : scan(context, patterns));
   state.patterns = patterns;
   const extra = await coverageChanges(context, state, coverage, looks);
-  const paths = new Set([...looks.changed, ...extra, ...state.left, ...also]);
+  const nested = nestedFolders(context, state, looks);
+  const own = also.filter((path) => !nested.some((folder) => isWithin(path, folder)));
+  const paths = new Set([...looks.changed, ...extra, ...state.left, ...own]);
   // Not before the first git process of the update has been started.
   if (paths.size > 0 && onChange !== undefined) setImmediate(onChange);
   const update = await updateIndex(context, paths);
@@ -99,9 +101,13 @@ async function captureOnce(
     nested: [],
   };
   writeState(context, before, state);
-  const nested = [...looks.nested, ...state.nested.filter((path) => isNestedRepository(onDisk(context.worktree, path)))];
-  for (const folder of [...new Set(nested)].toSorted()) await captureNested(context, folder, captured);
+  for (const folder of nested) await captureNested(context, folder, also, captured);
   return captured;
+}
+
+function nestedFolders(context: CaptureContext, state: CaptureState, looks: Scan): BytePath[] {
+  const there = (folder: BytePath) => isNestedRepository(onDisk(context.worktree, folder));
+  return [...new Set([...looks.nested, ...state.nested.filter(there)])].toSorted();
 }
 
 async function coverageChanges(
@@ -144,12 +150,16 @@ async function notePermissions(
 async function captureNested(
   context: CaptureContext,
   folder: BytePath,
+  also: readonly BytePath[],
   captured: CapturedTree,
 ): Promise<void> {
+  const inside = also.filter((path) => path.startsWith(`${folder}/`));
   const below = (path: BytePath) => (path === '' ? folder : `${folder}/${path}`);
   try {
     const nested = await openNested(context, folder);
-    const inner = await captureTree(nested.context);
+    const inner = await captureTree(nested.context, {
+      also: inside.map((path) => path.slice(folder.length + 1)),
+    });
     captured.nested.push({ path: folder, head: nested.head, tree: inner.tree });
     captured.nested.push(...inner.nested.map((entry) => ({ ...entry, path: below(entry.path) })));
     captured.skipped.push(...inner.skipped.map((entry) => ({ ...entry, path: below(entry.path) })));

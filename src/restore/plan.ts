@@ -49,7 +49,7 @@ export interface PlanRules {
   /** Leave files alone that the target does not have. */
   keepNew: boolean;
   /** Paths that the plan leaves alone, with the reason: `undefined` for none. */
-  protect: (path: BytePath) => string | undefined;
+  protect: (path: BytePath, action: FileAction) => string | undefined;
   /** The only paths that may be deleted; a target that is a commit says nothing about untracked files. */
   deletable?: ReadonlySet<BytePath>;
 }
@@ -126,7 +126,9 @@ function add(
   rules: PlanRules,
 ): void {
   const reason =
-    rules.protect(entry.path) ?? skippedReason(entry.path, now, target) ?? keepNewReason(entry, rules);
+    rules.protect(entry.path, entry.action) ??
+    skippedReason(entry.path, now, target) ??
+    keepNewReason(entry, rules);
   if (reason === undefined) plan.entries.push(entry);
   else plan.protected.push({ path: entry.path, reason });
 }

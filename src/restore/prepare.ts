@@ -13,7 +13,7 @@ import { findObstacles, uncommittedPaths } from './guard.ts';
 import { refuseWhileInterrupted } from './journal.ts';
 import { type FilePlan, leaveAlone, planFiles, type PlanRules, type Scope } from './plan.ts';
 import type { Context, PreparedRestore, RestoreRequest } from './request.ts';
-import { sparsePaths } from './sparse.ts';
+import { sparseProtection } from './sparse.ts';
 import { parseState, type RecordedState, stateOf } from './target.ts';
 
 /**
@@ -143,7 +143,8 @@ async function planOnce(
   also: readonly BytePath[],
 ): Promise<FilePlan> {
   if (!request.files) return { entries: [], protected: [], createDirs: [], removeDirs: [] };
-  const protect = await protections(context);
+  const present = presentState(capture);
+  const protect = await protections(context, present.gitlinks.keys());
   const history = 'source' in request.target && request.target.source === 'history';
   const deletable = history ? await (await import('./history.ts')).trackedPaths(context) : undefined;
   const rules: PlanRules = {
@@ -152,7 +153,7 @@ async function planOnce(
     protect,
     ...(deletable === undefined ? {} : { deletable }),
   };
-  const plan = await planFiles(context.repository, presentState(capture), target, rules);
+  const plan = await planFiles(context.repository, present, target, rules);
   return protectObstacles(context, plan, also);
 }
 
@@ -175,12 +176,12 @@ function normalize(file: string): string {
 }
 
 /** Paths that no restore of files touches: registered databases, and what a sparse checkout left out. */
-async function protections(context: Context): Promise<(path: BytePath) => string | undefined> {
+async function protections(context: Context, nested: Iterable<BytePath>): Promise<PlanRules['protect']> {
   const databases = new Set(databasePaths(context.repository, context.config));
-  const sparse = await sparsePaths(context);
-  return (path) => {
+  const sparse = await sparseProtection(context, nested);
+  return (path, action) => {
     if (databases.has(path)) return 'it belongs to a registered database (restore it with --db)';
-    return sparse.has(path) ? 'it is outside the sparse checkout' : undefined;
+    return sparse(path, action);
   };
 }
 
