@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { type BytePath, displayPath, isWithin, onDisk } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
+import { separateNested } from './becameNested.ts';
 import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
 import { coverageFingerprint, includedByPath, syncCoverage, touchesIgnoreRules } from './coverage.ts';
 import { type EarlyScan, scanKey } from './early.ts';
@@ -72,6 +73,7 @@ async function captureOnce(
   const fits = early !== undefined && early.key === scanKey(context, patterns);
   const looks = await (fits ? early.scan : scan(context, patterns));
   state.patterns = patterns;
+  await separateNested(context, state, looks);
   const extra = await coverageChanges(context, state, coverage, looks);
   const nested = nestedFolders(context, state, looks);
   const own = also.filter((path) => !nested.some((folder) => isWithin(path, folder)));
@@ -157,6 +159,11 @@ async function captureNested(
   const below = (path: BytePath) => (path === '' ? folder : `${folder}/${path}`);
   try {
     const nested = await openNested(context, folder);
+    if (nested.line !== undefined) {
+      const reason = `it is another worktree of this repository, with a timeline of its own (refs/pitr/${nested.line})`;
+      captured.skipped.push({ path: folder, reason });
+      return;
+    }
     const inner = await captureTree(nested.context, {
       also: inside.map((path) => path.slice(folder.length + 1)),
     });

@@ -133,6 +133,25 @@ test('a folder that becomes a repository keeps its history of snapshots, and its
   });
   expect(plan.overwrite.map((entry) => entry.path)).toEqual(['folder/x.txt']);
   expect(plan.delete.map((entry) => entry.path)).toEqual(['folder/y.txt']);
+  // From now on its own rules hold in it.
+  repository.write('folder/.git/info/exclude', 'z.txt\n');
+  repository.write('folder/z.txt', 'ignored there\n');
+  const { snapshot: taken } = snapshot(repository.path);
+  expect(recordedState(repository.path, taken.commit, 'gitlinks')).toBe(`${'0'.repeat(40)} folder`);
+  expect([...recordedFiles(repository.path, taken.commit).keys()]).not.toContain('folder/z.txt');
+});
+
+test('a folder of tracked files that becomes a repository stays a folder, as it does for git', () => {
+  const repository = scratchRepository({
+    files: { 'folder/x.txt': 'x\n', 'folder/.gitignore': '*.txt\n' },
+    commit: true,
+  });
+  repository.git('add', '--force', 'folder/x.txt');
+  repository.commit('tracked and ignored');
+  snapshot(repository.path);
+  git(repository.resolve('folder'), 'init', '--quiet');
+  const { snapshot: taken } = roundTrip(repository.path, () => repository.write('folder/x.txt', 'changed\n'));
+  expect(recordedFiles(repository.path, taken.commit).get('folder/x.txt')).toBe('x');
 });
 
 test('a repository cloned after the snapshot is left alone whole, ignored files and all', () => {

@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { pitr } from '../support/cli.ts';
 import { hashTree } from '../support/hash-tree.ts';
 import { scratchFolder, scratchRepository, type TestRepository } from '../support/scratch.ts';
 import { git, recordedFiles, recordedState, restore, roundTrip, snapshot } from './support/round-trip.ts';
@@ -101,6 +102,23 @@ test('a submodule that was removed comes back as files, and undo takes them away
     repository.git('submodule', '--quiet', 'deinit', '--force', 'sub');
     repository.git('rm', '--quiet', '-f', 'sub');
   });
+});
+
+test('a folder of recorded files that becomes a submodule is recorded as one from then on', () => {
+  const repository = scratchRepository({ files: { 'a.txt': 'a\n' }, commit: true });
+  const inner = scratchRepository({ files: { 'sub.txt': 'sub\n' }, commit: true });
+  repository.write('sub/old.txt', 'old\n');
+  const { snapshot: then } = snapshot(repository.path);
+  repository.remove('sub');
+  repository.git(...local, 'submodule', '--quiet', 'add', inner.path, 'sub');
+  const { snapshot: taken } = snapshot(repository.path);
+  expect(recordedState(repository.path, taken.commit, 'gitlinks')).toBe(
+    `${git(repository.resolve('sub'), 'rev-parse', 'HEAD')} sub`,
+  );
+  restore(repository.path, ['--snapshot', then.id]);
+  expect(repository.read('sub/old.txt')).toBe('old\n');
+  pitr(repository.path, ['undo', '--yes']);
+  expect(git(repository.resolve('sub'), 'status', '--porcelain')).toBe('');
 });
 
 test('a submodule with its git directory inside (not absorbed) is recorded the same way', () => {

@@ -129,7 +129,7 @@ function gitDirOf(folder: string): string {
 
 /** What git-pitr may write in the git directory of the user (docs/format.md): its folder, objects, and its own refs. */
 function isOurs(name: string): boolean {
-  return /^(pitr|objects|refs\/pitr|refs\/notes|logs\/refs\/notes)(\/|$)/.test(name);
+  return /^(pitr|objects|refs\/pitr|refs\/notes)(\/|$)/.test(name);
 }
 
 /** One line for every file below a git directory, with its content and its times: even a rewrite of equal bytes shows. */
