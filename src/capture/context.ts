@@ -114,8 +114,10 @@ function shadowConfig(repository: Repository, config: Config): string {
     '\tbare = false',
     '\tautocrlf = false',
     '\tlogallrefupdates = false',
+    // git then takes the skip-worktree flag from every path that is on disk (see sparse.ts).
+    '\tsparsecheckout = true',
   ];
-  const other: string[] = [];
+  const other: string[] = ['[sparse]', '\texpectfilesoutsideofpatterns = false'];
   for (const key of mirroredKeys) {
     const value = config.git.get(key);
     if (value === undefined) continue;

@@ -4,7 +4,13 @@ import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
 import { separateNested } from './becameNested.ts';
 import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
-import { coverageFingerprint, includedByPath, syncCoverage, touchesIgnoreRules } from './coverage.ts';
+import {
+  type CoverageSync,
+  coverageFingerprint,
+  includedByPath,
+  syncCoverage,
+  touchesIgnoreRules,
+} from './coverage.ts';
 import { type EarlyScan, scanKey } from './early.ts';
 import { isNestedRepository, openNested } from './nested.ts';
 import { unusualMode, untrackedOf } from './permissions.ts';
@@ -77,7 +83,8 @@ async function captureOnce(
   const extra = await coverageChanges(context, state, coverage, looks);
   const nested = nestedFolders(context, state, looks);
   const own = also.filter((path) => !nested.some((folder) => isWithin(path, folder)));
-  const paths = new Set([...looks.changed, ...extra, ...state.left, ...own]);
+  const paths = new Set([...looks.changed, ...extra.look, ...state.left, ...own]);
+  for (const path of extra.carried) paths.delete(path);
   // Not before the first git process of the update has been started.
   if (paths.size > 0 && onChange !== undefined) setImmediate(onChange);
   const update = await updateIndex(context, paths);
@@ -117,12 +124,13 @@ async function coverageChanges(
   state: CaptureState,
   coverage: string,
   looks: Scan,
-): Promise<BytePath[]> {
+): Promise<Pick<CoverageSync, 'look' | 'carried'>> {
   const included = await includedByPath(context);
-  if (coverage === state.coverage && !touchesIgnoreRules(looks.changed)) return included;
-  const tracked = await syncCoverage(context);
-  state.nested = tracked.nested;
-  return [...included, ...tracked.files];
+  if (coverage === state.coverage && !touchesIgnoreRules(looks.changed))
+    return { look: included, carried: new Set() };
+  const { look, carried, nested } = await syncCoverage(context);
+  state.nested = nested;
+  return { look: [...included, ...look], carried };
 }
 
 async function writeTree(context: CaptureContext): Promise<string> {

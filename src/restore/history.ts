@@ -85,6 +85,7 @@ export async function historyTarget(
   const files = await rawTree(context, past.commit);
   const target: RecordedState = {
     commit: past.commit,
+    head: past.commit,
     files,
     staged: '',
     permissions: new Map(),

@@ -13,7 +13,7 @@ import { findObstacles, uncommittedPaths } from './guard.ts';
 import { refuseWhileInterrupted } from './journal.ts';
 import { type FilePlan, leaveAlone, planFiles, type PlanRules, type Scope } from './plan.ts';
 import type { Context, PreparedRestore, RestoreRequest } from './request.ts';
-import { sparseProtection } from './sparse.ts';
+import { leftOut, outsideReason, sparseProtection } from './sparse.ts';
 import { parseState, type RecordedState, stateOf } from './target.ts';
 
 /**
@@ -126,6 +126,7 @@ function wantedDatabases(
 export function presentState(capture: Capture, databases: readonly CapturedDatabase[] = []): RecordedState {
   return {
     commit: '',
+    head: capture.head.commit ?? '',
     files: capture.files,
     staged: capture.staged,
     ...parseState(capture.state),
@@ -154,7 +155,8 @@ async function planOnce(
     ...(deletable === undefined ? {} : { deletable }),
   };
   const plan = await planFiles(context.repository, present, target, rules);
-  return protectObstacles(context, plan, also);
+  const within = leaveAlone(plan, await leftOut(context, plan, target), outsideReason);
+  return protectObstacles(context, within, also);
 }
 
 function scopeOf(context: Context, request: RestoreRequest): Scope {

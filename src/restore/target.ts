@@ -10,6 +10,8 @@ import { copiesIn } from '../timeline/take.ts';
 export interface RecordedState {
   /** The commit that holds it. */
   commit: string;
+  /** The commit that HEAD was at; '' before the first. */
+  head: string;
   /** The tree of the files, '' when there is none. */
   files: string;
   /** The tree of the index, '' when it was HEAD's. */
@@ -34,6 +36,7 @@ export async function stateOf(repository: Repository, snapshot: Snapshot): Promi
   ]);
   return {
     commit,
+    head: snapshot.head.commit ?? '',
     files,
     staged,
     ...parseState(state),
