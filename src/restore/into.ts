@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { prepareShadow } from '../capture/context.ts';
 import { worktreeContext } from '../capture/capture.ts';
@@ -53,8 +53,11 @@ export async function restoreIntoFolder(
     );
   }
   prepareShadow(worktreeContext(repository, config));
-  mkdirSync(into, { recursive: true });
-  const stage = await stageFiles(repository, into, plan.entries);
+  const made = mkdirSync(into, { recursive: true });
+  const stage = await stageFiles(repository, into, plan.entries).catch((error: unknown) => {
+    if (made !== undefined) rmdirSync(into);
+    throw error;
+  });
   try {
     await applyFiles(plan, { root: into, stage, seen: new Map() });
   } finally {

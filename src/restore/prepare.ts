@@ -2,6 +2,7 @@ import { type Capture, captureWorktree, databasePaths } from '../capture/capture
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
 import { type BytePath, bytePath, isWithin, unquotePath } from '../git/paths.ts';
+import { objectStore } from '../git/objectStore.ts';
 import { git } from '../git/run.ts';
 import { emptyTree } from '../git/trees.ts';
 import { readCatalog } from '../timeline/catalog.ts';
@@ -239,7 +240,8 @@ async function requireMatches(
     const matches = async (tree: string) => {
       if (tree === '') return false;
       const args = ['diff-tree', '-r', '--quiet', '--end-of-options', none, tree, '--', pathspec];
-      return (await git(args, { cwd: request.cwd, okCodes: [0, 1] })).code === 1;
+      const options = { cwd: request.cwd, env: objectStore(repository), okCodes: [0, 1] };
+      return (await git(args, options)).code === 1;
     };
     if (
       /^:[!^]|^:\(.*exclude/.test(pathspec) ||

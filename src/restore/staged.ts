@@ -1,5 +1,5 @@
-import { git } from '../git/run.ts';
-import { emptyTree, resolveTree } from '../git/trees.ts';
+import { git, gitText } from '../git/run.ts';
+import { emptyTree } from '../git/trees.ts';
 import { unquotePath } from '../git/paths.ts';
 import type { Context } from './request.ts';
 import type { RecordedState } from './target.ts';
@@ -10,7 +10,7 @@ import type { RecordedState } from './target.ts';
  */
 export async function restoreStaged({ repository }: Context, target: RecordedState): Promise<void> {
   const cwd = repository.worktree;
-  const head = await resolveTree(repository, 'HEAD^{tree}');
+  const head = await gitText(['rev-parse', '-q', '--verify', 'HEAD^{tree}'], { cwd, okCodes: [0, 1, 128] });
   const tree = target.staged !== '' ? target.staged : head !== '' ? head : emptyTree(repository);
   await git(['read-tree', '--reset', '--no-recurse-submodules', '--end-of-options', tree], { cwd });
   if (target.conflicts !== '') {

@@ -1,4 +1,5 @@
 import type { CapturedDatabase } from '../databases/engine.ts';
+import { objectStore } from '../git/objectStore.ts';
 import { type BytePath, bytePath, unquotePath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import { git } from '../git/run.ts';
@@ -50,7 +51,11 @@ export async function stateOf(repository: Repository, snapshot: Snapshot): Promi
 async function readStateFiles(repository: Repository, commit: string): Promise<Map<string, string>> {
   const names = ['permissions', 'empty-dirs', 'gitlinks', 'conflicts'];
   const input = names.map((name) => `${commit}:state/${name}\n`).join('');
-  const { stdout } = await git(['cat-file', '--batch'], { cwd: repository.worktree, input });
+  const { stdout } = await git(['cat-file', '--batch'], {
+    cwd: repository.worktree,
+    env: objectStore(repository),
+    input,
+  });
   const files = new Map<string, string>();
   let rest = stdout.toString('latin1');
   for (const name of names) {

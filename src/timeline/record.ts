@@ -262,6 +262,7 @@ async function keepFromRunningGc(
       'pack-objects',
       '--revs',
       '--quiet',
+      '--missing=allow-promisor',
       '--end-of-options',
       path.join(repository.objectDir, 'pack', 'pack'),
     ],

@@ -153,7 +153,10 @@ test('a sparse checkout switched on after the snapshot, and off before the resto
 });
 
 test('skip-worktree without a sparse checkout hides nothing: edits are recorded, a deletion is one', () => {
-  const repository = scratchRepository({ files: { 'config.txt': 'default\n', 'a.txt': 'a\n' }, commit: true });
+  const repository = scratchRepository({
+    files: { 'config.txt': 'default\n', 'a.txt': 'a\n' },
+    commit: true,
+  });
   repository.git('update-index', '--skip-worktree', 'config.txt', 'a.txt');
   repository.write('config.txt', 'local\n');
   const { snapshot: taken } = roundTrip(repository.path, () => {
