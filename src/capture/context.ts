@@ -83,6 +83,7 @@ const mirroredKeys = [
   'core.protecthfs',
   'core.protectntfs',
   'core.bigfilethreshold',
+  'core.sharedrepository',
   'core.compression',
   'core.loosecompression',
   'pack.compression',

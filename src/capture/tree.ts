@@ -17,7 +17,7 @@ import { unusualMode, untrackedOf } from './permissions.ts';
 import { coveragePatterns, type Scan, scan, scanEmptyDirs } from './scan.ts';
 import { seedShadowIndex } from './seed.ts';
 import { isEmptyTree } from './staged.ts';
-import { type CaptureState, readState, writeState } from './state.ts';
+import { type CaptureState, readState, stampOf, writeState } from './state.ts';
 import { type Skipped, updateIndex } from './update.ts';
 
 /** One working tree as git objects, with what a tree cannot say beside it. Paths are relative to the worktree. */
@@ -67,10 +67,10 @@ async function captureOnce(
   context: CaptureContext,
   { also = [], early, onChange }: CaptureOptions,
 ): Promise<CapturedTree> {
-  const seeded = prepareShadow(context);
+  const there = prepareShadow(context);
   const state = readState(context);
   const before = JSON.stringify(state);
-  if (!seeded) {
+  if (!there || state.index !== stampOf(context)) {
     await seedShadowIndex(context);
     Object.assign(state, { coverage: '', tree: '' });
   }
@@ -99,6 +99,7 @@ async function captureOnce(
       : looks.emptyDirs.toSorted(),
   ]);
   state.tree = tree;
+  state.index = stampOf(context);
   const captured: CapturedTree = {
     tree: isEmptyTree(tree) ? '' : tree,
     skipped: [
