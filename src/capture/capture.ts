@@ -5,7 +5,8 @@ import { composeTree } from '../git/trees.ts';
 import { nullOid, type Repository } from '../git/repository.ts';
 import { type CaptureContext, shadowOf } from './context.ts';
 import { type Head, readRefs, type RefState } from './refs.ts';
-import { readStaged, type Staged, stagedKey } from './staged.ts';
+import { type UnfinishedOperation, unfinishedOperation } from './operation.ts';
+import { isEmptyTree, readStaged, type Staged, stagedKey } from './staged.ts';
 import { readState, writeState } from './state.ts';
 import { type CaptureOptions, captureTree, type CapturedTree } from './tree.ts';
 import type { Skipped } from './update.ts';
@@ -14,11 +15,13 @@ import type { Skipped } from './update.ts';
 export interface Capture {
   /** `files/`: the working tree; '' when it holds no file. */
   files: string;
-  /** `staged/`: the index; '' when it equals HEAD's tree. */
+  /** `staged/`: the index; '' when it equals HEAD's tree, and when it is empty (then `state/staged` says so). */
   staged: string;
   /** `state/`: name -> content (latin1: one character a byte), the not-empty ones. */
   state: Map<string, string>;
   head: Head;
+  /** The merge, rebase or the like that is under way. */
+  operation?: string;
   skipped: Skipped[];
 }
 
@@ -38,11 +41,13 @@ export async function captureWorktree(
   const files = await composed(context, tree, state);
   Object.assign(state, { stagedKey: key, staged });
   writeState(context, before, state);
+  const operation = unfinishedOperation(repository.gitDir);
   return {
     files,
-    staged: staged.tree,
-    state: stateFiles(context, tree, refs.text, staged),
+    staged: isEmptyTree(staged.tree) ? '' : staged.tree,
+    state: stateFiles(context, tree, refs.text, staged, operation),
     head: refs.head,
+    ...(operation === undefined ? {} : { operation: operation.name }),
     skipped: tree.skipped,
   };
 }
@@ -96,6 +101,7 @@ function stateFiles(
   tree: CapturedTree,
   refs: string,
   staged: Staged,
+  operation: UnfinishedOperation | undefined,
 ): Map<string, string> {
   const none = nullOid(context.repository);
   const lines = (entries: readonly string[]) => entries.map((entry) => `${entry}\n`).join('');
@@ -115,6 +121,9 @@ function stateFiles(
       lines(tree.nested.map(({ path: file, head }) => `${head === '' ? none : head} ${quoteIfNeeded(file)}`)),
     ],
     ['conflicts', staged.conflicts],
+    // git keeps no empty folder in a tree, so an index with nothing in it has no `staged/`.
+    ['staged', isEmptyTree(staged.tree) ? 'empty\n' : ''],
+    ['operation', operation === undefined ? '' : bytePath(lines([operation.name, ...operation.facts]))],
   ]);
   for (const [name, content] of files) if (content === '') files.delete(name);
   return files;

@@ -1,5 +1,7 @@
-import { git, gitText } from '../git/run.ts';
-import { emptyTree } from '../git/trees.ts';
+import { PitrError } from '../errors.ts';
+import type { Repository } from '../git/repository.ts';
+import { git } from '../git/run.ts';
+import { emptyTree, resolveTree } from '../git/trees.ts';
 import { unquotePath } from '../git/paths.ts';
 import type { Context } from './request.ts';
 import type { RecordedState } from './target.ts';
@@ -10,8 +12,7 @@ import type { RecordedState } from './target.ts';
  */
 export async function restoreStaged({ repository }: Context, target: RecordedState): Promise<void> {
   const cwd = repository.worktree;
-  const head = await gitText(['rev-parse', '-q', '--verify', 'HEAD^{tree}'], { cwd, okCodes: [0, 1, 128] });
-  const tree = target.staged !== '' ? target.staged : head !== '' ? head : emptyTree(repository);
+  const tree = target.staged !== '' ? target.staged : await headTree(repository, target);
   await git(['read-tree', '--reset', '--no-recurse-submodules', '--end-of-options', tree], { cwd });
   if (target.conflicts !== '') {
     const lines = target.conflicts.split('\n').filter((line) => line !== '');
@@ -28,4 +29,18 @@ export async function restoreStaged({ repository }: Context, target: RecordedSta
     await git(['update-index', '-z', '--index-info'], { cwd, input });
   }
   await git(['update-index', '-q', '--refresh'], { cwd, okCodes: [0, 1], env: { GIT_OPTIONAL_LOCKS: '1' } });
+}
+
+/** What the index equalled then: the tree of the commit that HEAD was at. Error: `integrity` when that commit is gone. */
+async function headTree(repository: Repository, { head }: RecordedState): Promise<string> {
+  if (head === '') return emptyTree(repository);
+  const tree = await resolveTree(repository, `${head}^{tree}`);
+  if (tree !== '') return tree;
+  throw new PitrError(
+    'integrity',
+    `The index was that of commit ${head}, which is no longer in the repository.`,
+    {
+      hints: ['Restore without --staged: the files do not depend on that commit.'],
+    },
+  );
 }

@@ -3,7 +3,7 @@ import { objectStore } from '../git/objectStore.ts';
 import { type BytePath, bytePath, unquotePath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import { git } from '../git/run.ts';
-import { resolveTree } from '../git/trees.ts';
+import { emptyTree, resolveTree } from '../git/trees.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { copiesIn } from '../timeline/take.ts';
 
@@ -37,9 +37,9 @@ export async function stateOf(repository: Repository, snapshot: Snapshot): Promi
   ]);
   return {
     commit,
-    head: snapshot.head.commit ?? '',
+    head: snapshot.head.commit ?? headOf(state.get('refs') ?? ''),
     files,
-    staged,
+    staged: staged === '' && state.get('staged') === 'empty\n' ? emptyTree(repository) : staged,
     ...parseState(state),
     conflicts: state.get('conflicts') ?? '',
     skipped: new Set(snapshot.skipped.map(({ path }) => unquotePath(bytePath(path)))),
@@ -49,7 +49,7 @@ export async function stateOf(repository: Repository, snapshot: Snapshot): Promi
 
 /** Reads the text files of `state/` (latin1), as a capture makes them. */
 async function readStateFiles(repository: Repository, commit: string): Promise<Map<string, string>> {
-  const names = ['permissions', 'empty-dirs', 'gitlinks', 'conflicts'];
+  const names = ['refs', 'permissions', 'empty-dirs', 'gitlinks', 'conflicts', 'staged'];
   const input = names.map((name) => `${commit}:state/${name}\n`).join('');
   const { stdout } = await git(['cat-file', '--batch'], {
     cwd: repository.worktree,
@@ -67,6 +67,16 @@ async function readStateFiles(repository: Repository, commit: string): Promise<M
     rest = rest.slice(Number(size) + 1);
   }
   return files;
+}
+
+/** The commit that HEAD was at, from `state/refs`; '' when it does not say. */
+function headOf(refs: string): string {
+  const oids = new Map(
+    refs.split('\n').map((line) => [line.split('\t')[1] ?? '', line.split('\t')[0] ?? ''] as const),
+  );
+  const head = oids.get('HEAD') ?? '';
+  const oid = head.startsWith('ref: ') ? (oids.get(head.slice(5)) ?? '') : head;
+  return /^[0-9a-f]{40,64}$/.test(oid) ? oid : '';
 }
 
 /** The parts of `state/` that a plan reads. Lines that are not of the format are passed over. */

@@ -31,11 +31,16 @@ export function count(n: number, one: string, many = `${one}s`): string {
   return `${n} ${n === 1 ? one : many}`;
 }
 
+function withArticle(word: string): string {
+  return /^[aeiou]/.test(word) ? `an ${word}` : `a ${word}`;
+}
+
 /** One line of `list`. */
 export function snapshotLine(snapshot: Snapshot, terminal: Terminal): string {
   const databases = snapshot.databases.map(({ name }) => name).join(',');
   const marks = [
     snapshot.pinned ? 'pinned' : '',
+    snapshot.operation === undefined ? '' : `in ${withArticle(snapshot.operation)}`,
     databases === '' ? '' : `db:${databases}`,
     snapshot.skipped.length > 0 ? `${snapshot.skipped.length} left out` : '',
   ].filter(Boolean);
@@ -52,6 +57,9 @@ export function snapshotDetails(snapshot: Snapshot, terminal: Terminal): string 
     `Time:      ${describeTime(snapshot.time)}`,
     `Type:      ${snapshot.type}, triggered by ${snapshot.trigger}`,
     `HEAD:      ${snapshot.head.branch ?? 'detached'}${snapshot.head.commit === null ? ' (no commit yet)' : ` at ${snapshot.head.commit.slice(0, 10)}`}`,
+    ...(snapshot.operation === undefined
+      ? []
+      : [`State:     in the middle of ${withArticle(snapshot.operation)}`]),
     `Commit:    ${snapshot.commit}`,
     `Files:     ${snapshot.files}, ${describeBytes(snapshot.bytes)}`,
     `Changes:   ${snapshot.changes.added} added, ${snapshot.changes.modified} modified, ${snapshot.changes.deleted} deleted against the snapshot before`,
