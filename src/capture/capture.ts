@@ -6,7 +6,8 @@ import { nullOid, type Repository } from '../git/repository.ts';
 import { type CaptureContext, shadowOf } from './context.ts';
 import { type Head, readRefs, type RefState } from './refs.ts';
 import { followLinks } from '../system/files.ts';
-import { readStaged, type Staged, stagedKey } from './staged.ts';
+import { type UnfinishedOperation, unfinishedOperation } from './operation.ts';
+import { isEmptyTree, readStaged, type Staged, stagedKey } from './staged.ts';
 import { readState, writeState } from './state.ts';
 import { type CaptureOptions, captureTree, type CapturedTree } from './tree.ts';
 import type { Skipped } from './update.ts';
@@ -15,11 +16,13 @@ import type { Skipped } from './update.ts';
 export interface Capture {
   /** `files/`: the working tree; '' when it holds no file. */
   files: string;
-  /** `staged/`: the index; '' when it equals HEAD's tree. */
+  /** `staged/`: the index; '' when it equals HEAD's tree, and when it is empty (then `state/staged` says so). */
   staged: string;
   /** `state/`: name -> content (latin1: one character a byte), the not-empty ones. */
   state: Map<string, string>;
   head: Head;
+  /** The merge, rebase or the like that is under way. */
+  operation?: string;
   skipped: Skipped[];
 }
 
@@ -39,11 +42,13 @@ export async function captureWorktree(
   const files = await composed(context, tree, state);
   Object.assign(state, { stagedKey: key, staged });
   writeState(context, before, state);
+  const operation = unfinishedOperation(repository.gitDir);
   return {
     files,
-    staged: staged.tree,
-    state: stateFiles(context, tree, refs.text, staged),
+    staged: isEmptyTree(staged.tree) ? '' : staged.tree,
+    state: stateFiles(context, tree, refs.text, staged, operation),
     head: refs.head,
+    ...(operation === undefined ? {} : { operation: operation.name }),
     skipped: tree.skipped,
   };
 }
@@ -53,6 +58,7 @@ export function worktreeContext(repository: Repository, config: Config): Capture
     ...shadowOf(repository),
     config,
     userIndex: path.join(repository.gitDir, 'index'),
+    excludeFile: path.join(repository.commonDir, 'info', 'exclude'),
     mount: '',
     databaseFiles: databasePatterns(repository, config),
   };
@@ -99,6 +105,7 @@ function stateFiles(
   tree: CapturedTree,
   refs: string,
   staged: Staged,
+  operation: UnfinishedOperation | undefined,
 ): Map<string, string> {
   const none = nullOid(context.repository);
   const lines = (entries: readonly string[]) => entries.map((entry) => `${entry}\n`).join('');
@@ -118,6 +125,9 @@ function stateFiles(
       lines(tree.nested.map(({ path: file, head }) => `${head === '' ? none : head} ${quoteIfNeeded(file)}`)),
     ],
     ['conflicts', staged.conflicts],
+    // git keeps no empty folder in a tree, so an index with nothing in it has no `staged/`.
+    ['staged', isEmptyTree(staged.tree) ? 'empty\n' : ''],
+    ['operation', operation === undefined ? '' : bytePath(lines([operation.name, ...operation.facts]))],
   ]);
   for (const [name, content] of files) if (content === '') files.delete(name);
   return files;

@@ -14,6 +14,8 @@ export interface CaptureContext extends ShadowPlace {
   config: Config;
   /** The user's own index of that tree. */
   userIndex: string;
+  /** The user's `info/exclude` for that tree. */
+  excludeFile: string;
   /** Where `worktree` lies below the repository's: '' or `path/to/nested`. */
   mount: BytePath;
   /** Patterns, in git's ignore syntax, of registered database files: captured by their engines, never as files. */
@@ -81,6 +83,7 @@ const mirroredKeys = [
   'core.protecthfs',
   'core.protectntfs',
   'core.bigfilethreshold',
+  'core.sharedrepository',
   'core.compression',
   'core.loosecompression',
   'pack.compression',
@@ -101,9 +104,7 @@ export function prepareShadow(context: CaptureContext): boolean {
     // A git that was killed in the shadow leaves its lock; we hold the line's lock, so nobody else is using it.
     rmSync(`${shadowIndex(context)}.lock`, { force: true });
   }
-  const exclude =
-    context.mount === '' ? readFileIfThere(path.join(repository.commonDir, 'info', 'exclude')) : undefined;
-  writeIfChanged(path.join(shadowDir, 'info', 'exclude'), exclude ?? '');
+  writeIfChanged(path.join(shadowDir, 'info', 'exclude'), readFileIfThere(context.excludeFile) ?? '');
   return existsSync(shadowIndex(context));
 }
 
@@ -114,8 +115,10 @@ function shadowConfig(repository: Repository, config: Config): string {
     '\tbare = false',
     '\tautocrlf = false',
     '\tlogallrefupdates = false',
+    // git then takes the skip-worktree flag from every path that is on disk (see sparse.ts).
+    '\tsparsecheckout = true',
   ];
-  const other: string[] = [];
+  const other: string[] = ['[sparse]', '\texpectfilesoutsideofpatterns = false'];
   for (const key of mirroredKeys) {
     const value = config.git.get(key);
     if (value === undefined) continue;

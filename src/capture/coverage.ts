@@ -1,12 +1,11 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
-import path from 'node:path';
 import type { BytePath } from '../git/paths.ts';
-import { onDisk } from '../git/paths.ts';
 import { git, splitNul } from '../git/run.ts';
 import { readFileIfThere } from '../system/files.ts';
 import { type CaptureContext, shadowGit } from './context.ts';
 import { coveragePatterns } from './scan.ts';
 import { parseTagged } from './seed.ts';
+import { syncSparse } from './sparse.ts';
 import { forget } from './update.ts';
 
 /**
@@ -14,12 +13,11 @@ import { forget } from './update.ts';
  * `pitr.include` / `pitr.exclude`. All of that changes rarely; its fingerprint tells when to work it out anew.
  */
 export function coverageFingerprint(context: CaptureContext): string {
-  const { config, repository } = context;
-  const excludesFile = config.git.get('core.excludesfile') ?? '~/.config/git/ignore';
-  const files = [
-    path.join(repository.commonDir, 'info', 'exclude'),
-    excludesFile.replace(/^~(?=\/)/, process.env['HOME'] ?? ''),
-  ];
+  const { config } = context;
+  const home = process.env['HOME'] ?? '';
+  const excludesFile =
+    config.git.get('core.excludesfile') ?? `${process.env['XDG_CONFIG_HOME'] || '~/.config'}/git/ignore`;
+  const files = [context.excludeFile, excludesFile.replace(/^~(?=\/)/, home)];
   const sparse = config.git.get('core.sparsecheckout') ?? '';
   const rules = files.map((file) => readFileIfThere(file) ?? '');
   const index = indexFingerprint(context.userIndex);
@@ -48,11 +46,18 @@ export function touchesIgnoreRules(paths: Iterable<BytePath>): boolean {
   return false;
 }
 
-/**
- * Brings the shadow index's set of paths in line with what is covered now.
- * @returns tracked paths that a scan for untracked files would miss (they are ignored), to be recorded
- */
-export async function syncCoverage(context: CaptureContext): Promise<BytePath[]> {
+/** What a scan that looks for changes and for untracked files does not say. */
+export interface CoverageSync {
+  /** Paths to look at: tracked and ignored ones that the shadow index does not hold yet, and those of `syncSparse`. */
+  look: BytePath[];
+  /** Paths that are not on disk and stand in the shadow index all the same. */
+  carried: ReadonlySet<BytePath>;
+  /** Submodules in ignored folders. */
+  nested: BytePath[];
+}
+
+/** Brings the shadow index's set of paths in line with what is covered now. */
+export async function syncCoverage(context: CaptureContext): Promise<CoverageSync> {
   const standard = ['ls-files', '-z', '--cached', '--ignored'];
   const excluded = [...context.config.exclude, ...context.databaseFiles].flatMap((pattern) => [
     '-x',
@@ -60,62 +65,29 @@ export async function syncCoverage(context: CaptureContext): Promise<BytePath[]>
   ]);
   const listed = async (run: Promise<{ stdout: Buffer }>) => splitNul((await run).stdout);
   const [trackedIgnored, shadowIgnored, shadowExcluded, trackedExcluded] = await Promise.all([
-    listed(git([...standard, '--exclude-standard', ...coveragePatterns(context)], { cwd: context.worktree })),
+    listed(
+      git([...standard, '-s', '-t', '--exclude-standard', ...coveragePatterns(context)], {
+        cwd: context.worktree,
+      }),
+    ),
     listed(shadowGit(context, [...standard, '--exclude-standard', ...coveragePatterns(context)])),
     excluded.length === 0 ? [] : listed(shadowGit(context, [...standard, ...excluded])),
     excluded.length === 0 ? [] : listed(git([...standard, ...excluded], { cwd: context.worktree })),
   ]);
   const never = new Set(trackedExcluded);
-  const tracked = new Set(trackedIgnored.filter((file) => !never.has(file)));
+  const entries = trackedIgnored.map(parseTagged).filter(({ path: file }) => !never.has(file));
+  const pathsOf = (gitlinks: boolean) =>
+    entries.filter(({ mode }) => (mode === '160000') === gitlinks).map(({ path: file }) => file);
+  const tracked = new Set(pathsOf(false));
   const drop = new Set([...shadowIgnored.filter((file) => !tracked.has(file)), ...shadowExcluded]);
   await forget(context, [...drop]);
-  await syncSparse(context);
+  const { carried, released } = await syncSparse(context);
   const known = new Set(shadowIgnored);
-  return [...tracked].filter((file) => !known.has(file));
-}
-
-/**
- * Files that a sparse checkout left out are not deleted: the shadow carries them as the user's index has them
- * (ai-memory #714, t3code #12121). One that is on disk all the same is recorded like any other.
- */
-async function syncSparse(context: CaptureContext): Promise<void> {
-  const [user, shadow] = await Promise.all([
-    skipped(git(['ls-files', '-z', '-t', '-s'], { cwd: context.worktree })),
-    skipped(shadowGit(context, ['ls-files', '-z', '-t', '-s'])),
-  ]);
-  const absent = [...user].filter(([file]) => !existsSync(onDisk(context.worktree, file)));
-  const wanted = new Map(absent);
-  const carry = absent.filter(([file, entry]) => shadow.get(file) !== entry);
-  const release = [...shadow.keys()].filter((file) => !wanted.has(file));
-  if (carry.length > 0) {
-    const entries = carry.map(([file, entry]) => `${entry}\t${file}\0`).join('');
-    await shadowGit(context, ['update-index', '-z', '--index-info'], {
-      input: Buffer.from(entries, 'latin1'),
-    });
-    await flag(
-      context,
-      '--skip-worktree',
-      carry.map(([file]) => file),
-    );
-  }
-  await flag(context, '--no-skip-worktree', release);
-}
-
-/** Entries with the skip-worktree bit: path -> `<mode> <oid> 0`. */
-async function skipped(listing: Promise<{ stdout: Buffer }>): Promise<Map<BytePath, string>> {
-  const found = new Map<BytePath, string>();
-  for (const record of splitNul((await listing).stdout)) {
-    if (!record.startsWith('S')) continue;
-    const { mode, oid, stage, path } = parseTagged(record);
-    found.set(path, `${mode} ${oid} ${stage}`);
-  }
-  return found;
-}
-
-async function flag(context: CaptureContext, name: string, paths: readonly BytePath[]): Promise<void> {
-  if (paths.length === 0) return;
-  const input = Buffer.from(paths.map((file) => `${file}\0`).join(''), 'latin1');
-  await shadowGit(context, ['update-index', '-z', name, '--stdin'], { input });
+  return {
+    look: [...[...tracked].filter((file) => !known.has(file)), ...released],
+    carried,
+    nested: pathsOf(true),
+  };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { createHash } from '../system/crypto.ts';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type BytePath, onDisk } from '../git/paths.ts';
 import { findRepository } from '../git/repository.ts';
@@ -35,6 +35,8 @@ export interface NestedRepository {
   context: CaptureContext;
   /** The commit it stands on; '' before its first. */
   head: string;
+  /** The timeline it has already, when it is no repository of its own but another worktree of the same one. */
+  line?: string;
 }
 
 /** Opens the nested repository at `folder` of a capture. Throws what git says when it cannot be read. */
@@ -48,11 +50,13 @@ export async function openNested(parent: CaptureContext, folder: BytePath): Prom
   const key = createHash('sha1').update(mount, 'latin1').digest('hex').slice(0, 16);
   return {
     head,
+    ...(realpathSync(own.commonDir) === realpathSync(parent.repository.commonDir) ? { line: own.line } : {}),
     context: {
       ...parent,
       worktree,
       mount,
       userIndex: path.join(own.gitDir, 'index'),
+      excludeFile: path.join(own.commonDir, 'info', 'exclude'),
       shadowDir: path.join(parent.repository.lineDir, 'nested', key),
     },
   };

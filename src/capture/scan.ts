@@ -52,8 +52,7 @@ export async function scanEmptyDirs(place: ShadowPlace, patterns: readonly strin
   const found: BytePath[] = [];
   for (const path of others) {
     if (!path.endsWith('/')) continue;
-    const folder = path.slice(0, -1);
-    if (!isNestedRepository(onDisk(place.worktree, folder))) found.push(...emptyBelow(place, folder).dirs);
+    found.push(...emptyBelow(place, path.slice(0, -1)).dirs);
   }
   return found.toSorted();
 }
@@ -145,9 +144,11 @@ function classifyFolder(place: ShadowPlace, folder: BytePath, result: Scan, fold
 
 /**
  * The empty folders below (or at) one that holds nothing recorded. A folder that holds files (then ignored ones)
- * counts itself and is not entered: it may be a node_modules.
+ * counts itself and is not entered: it may be a node_modules. A nested repository is none of our folders, and a `.git`
+ * that is no repository counts as a file: no snapshot holds such a name.
  */
 function emptyBelow(place: ShadowPlace, folder: BytePath): { holdsFiles: boolean; dirs: BytePath[] } {
+  if (isNestedRepository(onDisk(place.worktree, folder))) return { holdsFiles: true, dirs: [] };
   const children: BytePath[] = [];
   try {
     const handle = opendirSync(onDisk(place.worktree, folder), {
@@ -155,7 +156,8 @@ function emptyBelow(place: ShadowPlace, folder: BytePath): { holdsFiles: boolean
     });
     try {
       for (let entry: Dirent | null = handle.readSync(); entry !== null; entry = handle.readSync()) {
-        if (!entry.isDirectory()) return { holdsFiles: true, dirs: [folder] };
+        if (!entry.isDirectory() || entry.name.toLowerCase() === '.git')
+          return { holdsFiles: true, dirs: [folder] };
         children.push(`${folder}/${entry.name}`);
       }
     } finally {

@@ -1,6 +1,7 @@
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { readFileIfThere, writeCache } from '../system/files.ts';
-import type { ShadowPlace } from './context.ts';
+import { type ShadowPlace, shadowIndex } from './context.ts';
 
 /**
  * What a capture remembers for the next one, beside the shadow index. Only a cache: when it is lost or does not fit,
@@ -14,6 +15,8 @@ export interface CaptureState {
   coverage: string;
   /** The tree of the shadow index, once written. */
   tree: string;
+  /** The shadow index that all this goes with: see `stampOf`. */
+  index: string;
   /** The tree with nested repositories put in, and what it was made of. */
   composed: { key: string; tree: string };
   /** The user's index and HEAD that `staged` was worked out from. */
@@ -24,6 +27,7 @@ export interface CaptureState {
   /** Tracked paths that were left out (too large, unreadable): looked at again each time. */
   left: string[];
   emptyDirs: string[];
+  /** Submodules in ignored folders, where a scan does not look. */
   nested: string[];
 }
 
@@ -31,6 +35,7 @@ const empty: CaptureState = {
   version: 1,
   coverage: '',
   tree: '',
+  index: '',
   composed: { key: '', tree: '' },
   stagedKey: '',
   staged: { tree: '', conflicts: '' },
@@ -42,6 +47,15 @@ const empty: CaptureState = {
 
 function stateFile(context: Pick<ShadowPlace, 'shadowDir'>): string {
   return path.join(context.shadowDir, 'capture.json');
+}
+
+/**
+ * What tells one shadow index from the next. A run that was killed after it had changed the index has not written its
+ * state: what the state says is then of another index, and a tree from it would hide what changed.
+ */
+export function stampOf(context: Pick<ShadowPlace, 'shadowDir'>): string {
+  const stat = statSync(shadowIndex(context), { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? '' : `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`;
 }
 
 export function readState(context: Pick<ShadowPlace, 'shadowDir'>): CaptureState {

@@ -1,16 +1,23 @@
 import { rmSync } from 'node:fs';
-import { type BytePath, displayPath } from '../git/paths.ts';
+import { type BytePath, displayPath, isWithin, onDisk } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
+import { separateNested } from './becameNested.ts';
 import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
-import { coverageFingerprint, includedByPath, syncCoverage, touchesIgnoreRules } from './coverage.ts';
+import {
+  type CoverageSync,
+  coverageFingerprint,
+  includedByPath,
+  syncCoverage,
+  touchesIgnoreRules,
+} from './coverage.ts';
 import { type EarlyScan, scanKey } from './early.ts';
-import { openNested } from './nested.ts';
+import { isNestedRepository, openNested } from './nested.ts';
 import { unusualMode, untrackedOf } from './permissions.ts';
 import { coveragePatterns, type Scan, scan, scanEmptyDirs } from './scan.ts';
 import { seedShadowIndex } from './seed.ts';
 import { isEmptyTree } from './staged.ts';
-import { type CaptureState, readState, writeState } from './state.ts';
+import { type CaptureState, readState, stampOf, writeState } from './state.ts';
 import { type Skipped, updateIndex } from './update.ts';
 
 /** One working tree as git objects, with what a tree cannot say beside it. Paths are relative to the worktree. */
@@ -60,10 +67,10 @@ async function captureOnce(
   context: CaptureContext,
   { also = [], early, onChange }: CaptureOptions,
 ): Promise<CapturedTree> {
-  const seeded = prepareShadow(context);
+  const there = prepareShadow(context);
   const state = readState(context);
   const before = JSON.stringify(state);
-  if (!seeded) {
+  if (!there || state.index !== stampOf(context)) {
     await seedShadowIndex(context);
     Object.assign(state, { coverage: '', tree: '' });
   }
@@ -72,8 +79,12 @@ async function captureOnce(
   const fits = early !== undefined && early.key === scanKey(context, patterns);
   const looks = await (fits ? early.scan : scan(context, patterns));
   state.patterns = patterns;
+  await separateNested(context, state, looks);
   const extra = await coverageChanges(context, state, coverage, looks);
-  const paths = new Set([...looks.changed, ...extra, ...state.left, ...also]);
+  const nested = nestedFolders(context, state, looks);
+  const own = also.filter((path) => !nested.some((folder) => isWithin(path, folder)));
+  const paths = new Set([...looks.changed, ...extra.look, ...state.left, ...own]);
+  for (const path of extra.carried) paths.delete(path);
   // Not before the first git process of the update has been started.
   if (paths.size > 0 && onChange !== undefined) setImmediate(onChange);
   const update = await updateIndex(context, paths);
@@ -88,6 +99,7 @@ async function captureOnce(
       : looks.emptyDirs.toSorted(),
   ]);
   state.tree = tree;
+  state.index = stampOf(context);
   const captured: CapturedTree = {
     tree: isEmptyTree(tree) ? '' : tree,
     skipped: [
@@ -99,8 +111,13 @@ async function captureOnce(
     nested: [],
   };
   writeState(context, before, state);
-  for (const folder of looks.nested.toSorted()) await captureNested(context, folder, captured);
+  for (const folder of nested) await captureNested(context, folder, also, captured);
   return captured;
+}
+
+function nestedFolders(context: CaptureContext, state: CaptureState, looks: Scan): BytePath[] {
+  const there = (folder: BytePath) => isNestedRepository(onDisk(context.worktree, folder));
+  return [...new Set([...looks.nested, ...state.nested.filter(there)])].toSorted();
 }
 
 async function coverageChanges(
@@ -108,11 +125,13 @@ async function coverageChanges(
   state: CaptureState,
   coverage: string,
   looks: Scan,
-): Promise<BytePath[]> {
+): Promise<Pick<CoverageSync, 'look' | 'carried'>> {
   const included = await includedByPath(context);
-  if (coverage === state.coverage && !touchesIgnoreRules(looks.changed)) return included;
-  const tracked = await syncCoverage(context);
-  return [...included, ...tracked];
+  if (coverage === state.coverage && !touchesIgnoreRules(looks.changed))
+    return { look: included, carried: new Set() };
+  const { look, carried, nested } = await syncCoverage(context);
+  state.nested = nested;
+  return { look: [...included, ...look], carried };
 }
 
 async function writeTree(context: CaptureContext): Promise<string> {
@@ -142,12 +161,21 @@ async function notePermissions(
 async function captureNested(
   context: CaptureContext,
   folder: BytePath,
+  also: readonly BytePath[],
   captured: CapturedTree,
 ): Promise<void> {
+  const inside = also.filter((path) => path.startsWith(`${folder}/`));
   const below = (path: BytePath) => (path === '' ? folder : `${folder}/${path}`);
   try {
     const nested = await openNested(context, folder);
-    const inner = await captureTree(nested.context);
+    if (nested.line !== undefined) {
+      const reason = `it is another worktree of this repository, with a timeline of its own (refs/pitr/${nested.line})`;
+      captured.skipped.push({ path: folder, reason });
+      return;
+    }
+    const inner = await captureTree(nested.context, {
+      also: inside.map((path) => path.slice(folder.length + 1)),
+    });
     captured.nested.push({ path: folder, head: nested.head, tree: inner.tree });
     captured.nested.push(...inner.nested.map((entry) => ({ ...entry, path: below(entry.path) })));
     captured.skipped.push(...inner.skipped.map((entry) => ({ ...entry, path: below(entry.path) })));

@@ -1,4 +1,5 @@
 import { PitrError } from '../errors.ts';
+import { objectStore } from '../git/objectStore.ts';
 import type { Repository } from '../git/repository.ts';
 import { type RunningGit, startGit } from '../git/run.ts';
 
@@ -31,6 +32,7 @@ export class ObjectChecker {
   #start(): RunningGit {
     const running = startGit(['cat-file', '--batch-check'], {
       cwd: this.#repository.worktree,
+      env: objectStore(this.#repository),
       input: never(),
     });
     running.stdout.on('data', (part: Buffer) => {
@@ -71,6 +73,7 @@ export class ObjectReader {
     }
     this.#running = startGit(['cat-file', '--batch', '--buffer'], {
       cwd: repository.worktree,
+      env: objectStore(repository),
       input: lines(),
     });
   }

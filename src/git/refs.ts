@@ -8,7 +8,8 @@ export const durable = [['core.fsyncMethod', 'fsync']] as const;
 const updateRefCommand = ['update-ref', '--no-deref', '--stdin'];
 
 function updateRefOptions(repository: Repository): GitOptions {
-  return { cwd: repository.worktree, config: durable };
+  // Notes would get a reflog, which nobody reads and which keeps what was pruned.
+  return { cwd: repository.worktree, config: [...durable, ['core.logAllRefUpdates', 'false']] };
 }
 
 /** Starts what `updateRefs` needs. */

@@ -39,7 +39,20 @@ export class GitFailure extends PitrError {
   constructor(args: readonly string[], code: number | null, stderr: string, signal: string | null) {
     const said = stderr.trim() === '' ? '' : `: ${stderr.trim()}`;
     const how = code === null ? `was ended by ${signal ?? 'a signal'}` : `failed with ${code}`;
-    super('failed', `git ${args[0] ?? ''} ${how}${said}`);
+    const lost = /unable to normalize alternate object path: (.*)/.exec(stderr)?.[1];
+    if (lost === undefined) {
+      super('failed', `git ${args[0] ?? ''} ${how}${said}`);
+    } else {
+      super(
+        'integrity',
+        `The objects that the repository borrows from ${lost} are not there: git ${args[0] ?? ''} ${how}.`,
+        {
+          hints: [
+            `Bring ${lost} back, or correct .git/objects/info/alternates; git fsck tells what is missing.`,
+          ],
+        },
+      );
+    }
     this.args = args;
     this.code = code;
     this.stderr = stderr;

@@ -1,5 +1,6 @@
 import { PitrError } from '../errors.ts';
 import { ImportStream } from './fastImport.ts';
+import { objectStore } from './objectStore.ts';
 import type { BytePath } from './paths.ts';
 import type { Repository } from './repository.ts';
 import { prestart } from './prestart.ts';
@@ -48,6 +49,7 @@ export async function* diffTrees(
   const question = `${from || none} ${to || none}\n`;
   const running = startGit(diffCommand(options), {
     cwd: options.cwd ?? repository.worktree,
+    env: objectStore(repository),
     input: question,
   });
   let answered = false;
@@ -89,12 +91,12 @@ function diffCommand(options: DiffOptions): string[] {
 
 /** Starts what a `diffTrees` with trees needs. */
 export function prestartComparison(repository: Repository): void {
-  prestart(diffCommand({ trees: true }), { cwd: repository.worktree });
+  prestart(diffCommand({ trees: true }), { cwd: repository.worktree, env: objectStore(repository) });
 }
 
 /** Starts what a `checkObjects` needs. */
 export function prestartCheck(repository: Repository): void {
-  prestart(checkCommand, { cwd: repository.worktree });
+  prestart(checkCommand, { cwd: repository.worktree, env: objectStore(repository) });
 }
 
 export interface ListedEntry extends TreeEntry {
@@ -122,7 +124,7 @@ export async function* listTree(
     tree,
     ...(options.paths ?? []),
   ];
-  const running = startGit(args, { cwd: repository.worktree });
+  const running = startGit(args, { cwd: repository.worktree, env: objectStore(repository) });
   for await (const record of nulRecords(running.stdout)) {
     const tab = record.indexOf('\t');
     const [mode = '', type = '', oid = '', size = '0'] = record.slice(0, tab).split(/ +/);
@@ -131,10 +133,11 @@ export async function* listTree(
   await running.end();
 }
 
-/** The oid of `<treeish>:<path>`, or '' when there is no such path. */
+/** The oid of `<oid>:<path>` or `<oid>^{tree}`, or '' when there is no such object. Names of refs mean nothing here. */
 export async function resolveTree(repository: Repository, expression: string): Promise<string> {
   return gitText(['rev-parse', '-q', '--verify', '--end-of-options', expression], {
     cwd: repository.worktree,
+    env: objectStore(repository),
     okCodes: [0, 1, 128],
   });
 }
@@ -155,6 +158,7 @@ export async function checkObjects(
   if (oids.length === 0) return [];
   const { stdout } = await git(checkCommand, {
     cwd: repository.worktree,
+    env: objectStore(repository),
     input: oids.map((oid) => `${oid}\n`).join(''),
   });
   return stdout

@@ -19,10 +19,15 @@ export async function uncommittedPaths(repository: Repository, plan: FilePlan): 
     git(['status', '--porcelain', '-z', '--no-renames', '--untracked-files=all', '--ignore-submodules=all'], {
       cwd: repository.worktree,
     }),
-    git(['ls-files', '-z', '--cached'], { cwd: repository.worktree }),
+    git(['ls-files', '-z', '-v'], { cwd: repository.worktree }),
   ]);
   const changed = new Set(splitNul(status.stdout).map((record) => record.slice(3)));
-  const known = new Set(splitNul(tracked.stdout));
+  // `status` says nothing of paths with assume-unchanged (a small letter) or skip-worktree (S): taken for changed.
+  const known = new Set(
+    splitNul(tracked.stdout)
+      .filter((record) => record.startsWith('H '))
+      .map((record) => record.slice(2)),
+  );
   return new Set(lost.filter((path) => changed.has(path) || !known.has(path)));
 }
 

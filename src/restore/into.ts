@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { prepareShadow } from '../capture/context.ts';
 import { worktreeContext } from '../capture/capture.ts';
@@ -59,8 +59,11 @@ export async function restoreIntoFolder(
     );
   }
   prepareShadow(worktreeContext(repository, config));
-  makeFolders(into);
-  const stage = await stageFiles(repository, into, plan.entries);
+  const made = makeFolders(into);
+  const stage = await stageFiles(repository, into, plan.entries).catch((error: unknown) => {
+    if (made) rmdirSync(into);
+    throw error;
+  });
   try {
     await applyFiles(plan, { root: into, stage, seen: new Map() });
   } finally {
@@ -95,11 +98,12 @@ function requireOutsideGit({ repository }: Context, into: string): void {
 }
 
 /** Not mkdir's own `recursive`: where the kernel says "no such file" for a folder (/proc), Node 20 tries for ever. */
-function makeFolders(folder: string): void {
-  if (existsSync(folder)) return;
+function makeFolders(folder: string): boolean {
+  if (existsSync(folder)) return false;
   if (path.dirname(folder) !== folder) makeFolders(path.dirname(folder));
   try {
     mkdirSync(folder);
+    return true;
   } catch (cause) {
     throw new PitrError(
       'failed',

@@ -1,4 +1,4 @@
-import { renameSync } from 'node:fs';
+import { renameSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { PitrError } from '../errors.ts';
 import type { BytePath } from '../git/paths.ts';
@@ -12,6 +12,8 @@ import type { PlanEntry } from './plan.ts';
  */
 export interface Operation {
   version: 1;
+  /** Which worktree it is of: see `worktreeMark`. Missing for the main one. */
+  worktree?: string;
   kind: 'restore' | 'undo';
   startedAt: string;
   /** Where it leads. */
@@ -40,7 +42,9 @@ function lastFile(repository: Repository): string {
 
 /** Writes the journal; from here on a killed restore is known to the next command. */
 export function beginOperation(repository: Repository, operation: Operation): void {
-  writeFileAtomic(journalFile(repository), JSON.stringify(operation));
+  const worktree = worktreeMark(repository);
+  const marked: Operation = { ...operation, ...(worktree === undefined ? {} : { worktree }) };
+  writeFileAtomic(journalFile(repository), JSON.stringify(marked));
 }
 
 /** The operation is done: the journal becomes the record for `undo`, in one step. */
@@ -55,12 +59,23 @@ export function forgetOperation(repository: Repository): void {
 }
 
 export function interruptedOperation(repository: Repository): Operation | undefined {
-  return read(journalFile(repository));
+  return ofThisWorktree(repository, read(journalFile(repository)));
 }
 
 /** The last restore (or undo) that was carried out: what `undo` takes back. */
 export function lastOperation(repository: Repository): Operation | undefined {
-  return read(lastFile(repository));
+  return ofThisWorktree(repository, read(lastFile(repository)));
+}
+
+/** A linked worktree that was removed and added again has the line of the old one; what was done there is not its own. */
+function ofThisWorktree(repository: Repository, operation: Operation | undefined): Operation | undefined {
+  return operation?.worktree === worktreeMark(repository) ? operation : undefined;
+}
+
+/** What tells a linked worktree from an earlier one of its name: the time of a file that git writes once, on adding it. */
+function worktreeMark(repository: Repository): string | undefined {
+  const file = path.join(repository.gitDir, 'commondir');
+  return statSync(file, { bigint: true, throwIfNoEntry: false })?.mtimeNs.toString();
 }
 
 function read(file: string): Operation | undefined {

@@ -2,6 +2,7 @@ import { type BytePath, isWithin, parentsOf } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import { diffTrees, type TreeEntry } from '../git/trees.ts';
 import { refuseUnsafe } from './names.ts';
+import { leaveNested } from './nested.ts';
 import type { RecordedState } from './target.ts';
 
 /** The exact list of what a restore does to files. It is worked out before anything changes and then carried out as it is. */
@@ -50,7 +51,7 @@ export interface PlanRules {
   /** Leave files alone that the target does not have. */
   keepNew: boolean;
   /** Paths that the plan leaves alone, with the reason: `undefined` for none. */
-  protect: (path: BytePath) => string | undefined;
+  protect: (path: BytePath, action: FileAction) => string | undefined;
   /** The only paths that may be deleted; a target that is a commit says nothing about untracked files. */
   deletable?: ReadonlySet<BytePath>;
 }
@@ -62,7 +63,7 @@ export async function planFiles(
   target: RecordedState,
   rules: PlanRules,
 ): Promise<FilePlan> {
-  const plan: FilePlan = { entries: [], protected: [], createDirs: [], removeDirs: [] };
+  let plan: FilePlan = { entries: [], protected: [], createDirs: [], removeDirs: [] };
   const { scope } = rules;
   const seen = new Set<BytePath>();
   for await (const change of diffTrees(repository, now.files, target.files, scopeOptions(scope))) {
@@ -80,6 +81,7 @@ export async function planFiles(
   if (rules.deletable === undefined) {
     await planPermissions(repository, plan, now, target, rules, seen);
     planFolders(plan, now, target, scope);
+    plan = await leaveNested(repository, plan, now, target, folderScope(scope));
   }
   refuseUnsafe([...plan.entries.map(({ path }) => path), ...plan.createDirs], 'The snapshot');
   return plan;
@@ -126,7 +128,9 @@ function add(
   rules: PlanRules,
 ): void {
   const reason =
-    rules.protect(entry.path) ?? skippedReason(entry.path, now, target) ?? keepNewReason(entry, rules);
+    rules.protect(entry.path, entry.action) ??
+    skippedReason(entry.path, now, target) ??
+    keepNewReason(entry, rules);
   if (reason === undefined) plan.entries.push(entry);
   else plan.protected.push({ path: entry.path, reason });
 }

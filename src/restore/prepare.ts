@@ -4,6 +4,7 @@ import type { DatabaseCaptures } from '../databases/registry.ts';
 import { PitrError } from '../errors.ts';
 import { type BytePath, isWithin, unquotePath } from '../git/paths.ts';
 import { hasMagic, placeOf, requirePathspecs } from '../git/pathspecs.ts';
+import { objectStore } from '../git/objectStore.ts';
 import { git } from '../git/run.ts';
 import { emptyTree } from '../git/trees.ts';
 import { followLinks } from '../system/files.ts';
@@ -16,7 +17,7 @@ import { findObstacles, uncommittedPaths } from './guard.ts';
 import { refuseWhileInterrupted } from './journal.ts';
 import { type FilePlan, leaveAlone, planFiles, type PlanRules, type Scope } from './plan.ts';
 import type { Context, PreparedRestore, RestoreRequest } from './request.ts';
-import { sparsePaths } from './sparse.ts';
+import { leftOut, outsideReason, sparseProtection } from './sparse.ts';
 import { parseState, type RecordedState, stateOf } from './target.ts';
 
 /**
@@ -166,7 +167,8 @@ async function planOnce(
   also: readonly BytePath[],
 ): Promise<FilePlan> {
   if (!request.files) return { entries: [], protected: [], createDirs: [], removeDirs: [] };
-  const protect = await protections(context);
+  const present = presentState(capture);
+  const protect = await protections(context, present.gitlinks.keys());
   const history = 'source' in request.target && request.target.source === 'history';
   const deletable = history ? await (await import('./history.ts')).trackedPaths(context) : undefined;
   const rules: PlanRules = {
@@ -175,8 +177,9 @@ async function planOnce(
     protect,
     ...(deletable === undefined ? {} : { deletable }),
   };
-  const plan = await planFiles(context.repository, presentState(capture), target, rules);
-  return protectObstacles(context, plan, also);
+  const plan = await planFiles(context.repository, present, target, rules);
+  const within = leaveAlone(plan, await leftOut(context, plan, target), outsideReason);
+  return protectObstacles(context, within, also);
 }
 
 function scopeOf(context: Context, request: RestoreRequest): Scope {
@@ -188,12 +191,12 @@ function scopeOf(context: Context, request: RestoreRequest): Scope {
 }
 
 /** Paths that no restore of files touches: registered databases, and what a sparse checkout left out. */
-async function protections(context: Context): Promise<(path: BytePath) => string | undefined> {
+async function protections(context: Context, nested: Iterable<BytePath>): Promise<PlanRules['protect']> {
   const databases = new Set(databasePaths(context.repository, context.config));
-  const sparse = await sparsePaths(context);
-  return (path) => {
+  const sparse = await sparseProtection(context, nested);
+  return (path, action) => {
     if (databases.has(path)) return 'it belongs to a registered database (restore it with --db)';
-    return sparse.has(path) ? 'it is outside the sparse checkout' : undefined;
+    return sparse(path, action);
   };
 }
 
@@ -285,7 +288,8 @@ async function requireMatches(
     const matches = async (tree: string) => {
       if (tree === '') return false;
       const args = ['diff-tree', '-r', '--quiet', '--end-of-options', none, tree, '--', pathspec];
-      return (await git(args, { cwd: request.cwd, okCodes: [0, 1] })).code === 1;
+      const options = { cwd: request.cwd, env: objectStore(repository), okCodes: [0, 1] };
+      return (await git(args, options)).code === 1;
     };
     if (
       /^:[!^]|^:\(.*exclude/.test(pathspec) ||

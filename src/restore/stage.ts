@@ -1,8 +1,11 @@
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import type { BytePath } from '../git/paths.ts';
+import { PitrError } from '../errors.ts';
+import { isPartialClone } from '../git/partialClone.ts';
+import { type BytePath, displayPath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
-import { git } from '../git/run.ts';
+import { git, GitFailure } from '../git/run.ts';
+import { checkObjects } from '../git/trees.ts';
 import type { PlanEntry } from './plan.ts';
 import { ensurePrivateDir, randomId } from '../system/files.ts';
 
@@ -43,8 +46,48 @@ export async function stageFiles(
     return stage;
   } catch (error) {
     stage.remove();
-    throw error;
+    throw await missingContent(repository, wanted, error);
   }
+}
+
+/** Names the files whose content is not there: in a partial clone it may never have been fetched. */
+async function missingContent(
+  repository: Repository,
+  entries: readonly PlanEntry[],
+  error: unknown,
+): Promise<unknown> {
+  if (!(error instanceof GitFailure) || !/(cannot|unable to) read/.test(error.stderr)) return error;
+  const objects = await checkObjects(
+    repository,
+    entries.map(({ after }) => after?.oid ?? ''),
+  );
+  const missing = entries.filter((_, index) => objects[index] === undefined);
+  const [first] = missing;
+  if (first === undefined) return error;
+  const names = missing.slice(0, 10).map((entry) => displayPath(entry.path));
+  const shown =
+    names.join(', ') + (missing.length > names.length ? ` and ${missing.length - names.length} more` : '');
+  if (await isPartialClone(repository)) {
+    return new PitrError(
+      'failed',
+      `${shown}: this partial clone never fetched the content, and git-pitr fetches nothing. Nothing was changed.`,
+      {
+        hints: [
+          'Name the paths you want, and only they are restored.',
+          `git cat-file -p ${first.after?.oid ?? ''} fetches one, while the remote can be reached.`,
+        ],
+        cause: error,
+      },
+    );
+  }
+  return new PitrError(
+    'integrity',
+    `${shown}: the content is not in the object store. Nothing was changed.`,
+    {
+      hints: ['git fsck tells what else is missing.'],
+      cause: error,
+    },
+  );
 }
 
 /** Folders of 1,000: a flat folder of 100,000 names is slow on some file systems. */

@@ -1,8 +1,9 @@
 import type { CapturedDatabase } from '../databases/engine.ts';
+import { objectStore } from '../git/objectStore.ts';
 import { type BytePath, bytePath, unquotePath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import { git } from '../git/run.ts';
-import { resolveTree } from '../git/trees.ts';
+import { emptyTree, resolveTree } from '../git/trees.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { copiesIn } from '../timeline/take.ts';
 
@@ -10,10 +11,10 @@ import { copiesIn } from '../timeline/take.ts';
 export interface RecordedState {
   /** The commit that holds it. */
   commit: string;
+  /** The commit that HEAD was at; '' before the first. */
+  head: string;
   /** The tree of the files, '' when there is none. */
   files: string;
-  /** The commit HEAD was on; '' before the first. */
-  head: string;
   /** The tree of the index, '' when it was HEAD's. */
   staged: string;
   permissions: Map<BytePath, string>;
@@ -36,9 +37,9 @@ export async function stateOf(repository: Repository, snapshot: Snapshot): Promi
   ]);
   return {
     commit,
-    head: snapshot.fromTrailers === true ? headIn(state) : (snapshot.head.commit ?? ''),
+    head: snapshot.head.commit ?? headOf(state.get('refs') ?? ''),
     files,
-    staged,
+    staged: staged === '' && state.get('staged') === 'empty\n' ? emptyTree(repository) : staged,
     ...parseState(state),
     conflicts: state.get('conflicts') ?? '',
     skipped: new Set(snapshot.skipped.map(({ path }) => unquotePath(bytePath(path)))),
@@ -48,9 +49,13 @@ export async function stateOf(repository: Repository, snapshot: Snapshot): Promi
 
 /** Reads the text files of `state/` (latin1), as a capture makes them. */
 async function readStateFiles(repository: Repository, commit: string): Promise<Map<string, string>> {
-  const names = ['permissions', 'empty-dirs', 'gitlinks', 'conflicts', 'refs'];
+  const names = ['refs', 'permissions', 'empty-dirs', 'gitlinks', 'conflicts', 'staged'];
   const input = names.map((name) => `${commit}:state/${name}\n`).join('');
-  const { stdout } = await git(['cat-file', '--batch'], { cwd: repository.worktree, input });
+  const { stdout } = await git(['cat-file', '--batch'], {
+    cwd: repository.worktree,
+    env: objectStore(repository),
+    input,
+  });
   const files = new Map<string, string>();
   let rest = stdout.toString('latin1');
   for (const name of names) {
@@ -64,14 +69,14 @@ async function readStateFiles(repository: Repository, commit: string): Promise<M
   return files;
 }
 
-/** The commit HEAD was on, by `state/refs`: for a snapshot whose note is lost. */
-function headIn(state: ReadonlyMap<string, string>): string {
-  const refs = state.get('refs') ?? '';
-  const branch = /^ref: (.*)\tHEAD$/m.exec(refs)?.[1];
-  const lines = refs.split('\n').map((line) => line.split('\t'));
-  return (
-    lines.find(([oid, ref]) => ref === (branch ?? 'HEAD') && oid?.startsWith('ref: ') === false)?.[0] ?? ''
+/** The commit that HEAD was at, from `state/refs`; '' when it does not say. */
+function headOf(refs: string): string {
+  const oids = new Map(
+    refs.split('\n').map((line) => [line.split('\t')[1] ?? '', line.split('\t')[0] ?? ''] as const),
   );
+  const head = oids.get('HEAD') ?? '';
+  const oid = head.startsWith('ref: ') ? (oids.get(head.slice(5)) ?? '') : head;
+  return /^[0-9a-f]{40,64}$/.test(oid) ? oid : '';
 }
 
 /** The parts of `state/` that a plan reads. Lines that are not of the format are passed over. */

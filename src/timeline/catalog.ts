@@ -118,6 +118,7 @@ function addRecord(
     message: note.message,
     pinned: note.pinned,
     head: note.head,
+    ...(note.operation === undefined ? {} : { operation: note.operation }),
     changes: note.changes,
     files: note.files,
     bytes: note.bytes,

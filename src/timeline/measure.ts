@@ -37,11 +37,13 @@ export async function measure(
   }
   const roots = [files, staged, ...request.databases.map(({ tree }) => tree)].filter((oid) => oid !== '');
   const objects = await checkObjects(repository, [...added.map(({ oid }) => oid), ...roots]);
+  let absent: BytePath | undefined;
   for (const [index, { path: file, sign }] of added.entries()) {
     const object = objects[index];
-    if (object === undefined && sign === 1) await requireExpectedAbsence(repository, file);
+    if (object === undefined && sign === 1) absent ??= file;
     if (object?.type === 'blob') measured.bytes += sign * object.size;
   }
+  if (absent !== undefined) await requireExpectedAbsence(repository, absent);
   if (objects.slice(added.length).includes(undefined)) {
     throw new PitrError(
       'integrity',

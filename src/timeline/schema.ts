@@ -27,6 +27,7 @@ export const noteSchema = z.looseObject({
   message: text(65_536),
   pinned: z.boolean(),
   head: z.object({ branch: text(4096).nullable(), commit: oid.nullable() }),
+  operation: text(64).optional(),
   changes: z.object({ added: count, modified: count, deleted: count }),
   files: count,
   bytes: count,

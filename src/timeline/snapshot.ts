@@ -44,6 +44,8 @@ export interface Snapshot {
   pinned: boolean;
   commit: string;
   head: Head;
+  /** The merge, rebase, cherry-pick, revert, am or bisect that was under way. */
+  operation?: string;
   /** Against the snapshot before. */
   changes: { added: number; modified: number; deleted: number };
   files: number;

@@ -31,11 +31,16 @@ export function count(n: number, one: string, many = `${one}s`): string {
   return `${n} ${n === 1 ? one : many}`;
 }
 
+function withArticle(word: string): string {
+  return /^[aeiou]/.test(word) ? `an ${word}` : `a ${word}`;
+}
+
 /** One line of `list`. */
 export function snapshotLine(snapshot: Snapshot, terminal: Terminal): string {
   const databases = snapshot.databases.map(({ name }) => name).join(',');
   const marks = [
     snapshot.pinned ? 'pinned' : '',
+    snapshot.operation === undefined ? '' : `in ${withArticle(snapshot.operation)}`,
     databases === '' ? '' : `db:${databases}`,
     snapshot.skipped.length > 0 ? `${snapshot.skipped.length} left out` : '',
   ].filter(Boolean);
@@ -60,6 +65,9 @@ export function snapshotDetails(snapshot: Snapshot, terminal: Terminal): string 
     `${terminal.paint('yellow', `snapshot ${snapshot.id}`)}${snapshot.pinned ? ' (pinned)' : ''}`,
     `Time:      ${describeTime(snapshot.time)}`,
     `Type:      ${snapshot.type}, triggered by ${snapshot.trigger}`,
+    ...(snapshot.operation === undefined
+      ? []
+      : [`State:     in the middle of ${withArticle(snapshot.operation)}`]),
     `Commit:    ${snapshot.commit}`,
     ...(snapshot.fromTrailers === true ? [] : noteLines(snapshot)),
   ];
