@@ -89,12 +89,17 @@ async function captureOnce(
   if (paths.size > 0 && onChange !== undefined) setImmediate(onChange);
   const update = await updateIndex(context, paths);
   const touched = paths.size > 0 || coverage !== state.coverage || state.tree === '';
+  // A folder may have lost the last file that was recorded in it; the next look would see it, and find a change.
+  const mayHaveEmptied =
+    update.removed.length > 0 ||
+    coverage !== state.coverage ||
+    update.skipped.some(({ path }) => !state.left.includes(path));
   state.coverage = coverage;
   state.left = update.skipped.map(({ path }) => path);
   await notePermissions(context, state, update);
   const [tree, emptyDirs] = await Promise.all([
     touched ? writeTree(context) : state.tree,
-    looks.newDirs.length > 0 || update.removed.length > 0
+    looks.newDirs.length > 0 || mayHaveEmptied
       ? scanEmptyDirs(context, patterns)
       : looks.emptyDirs.toSorted(),
   ]);
