@@ -117,6 +117,7 @@ async function resolve(words: string, context: Context): Promise<number> {
     return resolveWall({ ...date, time: timeOf(iso) }, offset, context);
   }
   // Whatever else begins like a date or is only digits must not be read in parts ("2026-13", "202611").
+  if (/^\d{9,11}$/.test(words)) throw notUnderstood(context, `seconds since 1970 are written @${words}`);
   if (/^\d{4}[-/]|^\d+$/.test(words)) throw notUnderstood(context);
 
   const atClock = clockPattern.exec(words)?.groups as Groups | undefined;

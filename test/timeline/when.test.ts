@@ -282,6 +282,12 @@ describe('calendars and clock changes', () => {
 });
 
 describe('what is not a time', () => {
+  it('says how seconds since 1970 are written', async () => {
+    await expect(parseWhen('1763640000', { now: new Date() })).rejects.toThrow(
+      '"1763640000" is not a time git-pitr understands: seconds since 1970 are written @1763640000.',
+    );
+  });
+
   it.each([
     '',
     ' ',
