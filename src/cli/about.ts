@@ -26,7 +26,8 @@ export const exitCodes: Rows = Object.entries({
   done: 'Done.',
   failed: 'Failed. The message says to which path, and what was not changed.',
   usage: 'Wrong usage: an option, a time, or a value in the configuration.',
-  partial: 'Done in part: a database was not recorded or not restored. What was not is listed.',
+  partial:
+    'Done in part: a database was not recorded, or something could not be restored. What was not is listed.',
   refused: 'Refused by a guard, or by you at a question: nothing was changed.',
   noMatch: 'Nothing matches: no snapshot at or before that time, no such snapshot, path or database.',
   busy: 'Busy: another git-pitr is at work, or a database is in use.',

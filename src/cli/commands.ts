@@ -253,7 +253,7 @@ export const commands: readonly CommandSpec[] = [
       ...common,
       ...busy,
       ...stops,
-      3: 'done, but for the databases that are listed',
+      3: 'done in part: a path or database that could not be restored is listed',
       4: 'refused: uncommitted changes would be overwritten, the folder is not empty, or you said no',
       5: 'no snapshot at or before that time; no such snapshot, path or database',
       7: 'what came back is not what was recorded; it was taken back',
