@@ -22,7 +22,7 @@ interface Scene {
   repository: TestRepository;
   other: OtherProgram;
   instant: string;
-  then: { files: string[]; rows: unknown[][] };
+  before: { files: string[]; rows: unknown[][] };
   now: { files: string[]; rows: unknown[][]; status: string; index: string; head: string };
 }
 
@@ -41,7 +41,7 @@ async function scene(): Promise<Scene> {
   );
   pitr(repository.path, ['init', '--yes']);
   const files = () => sha256sums(repository.path, ['.git/*', 'shop.db*']);
-  const then = { files: files(), rows: await other.rows(rows) };
+  const before = { files: files(), rows: await other.rows(rows) };
   pitr(repository.path, ['snapshot'], { env: { GIT_COMMITTER_DATE: '2026-11-20T12:00:00.000Z' } });
   repository.write('a.txt', 'edited\n');
   repository.write('added.txt', 'added\n');
@@ -55,17 +55,17 @@ async function scene(): Promise<Scene> {
     index: repository.git('ls-files', '--stage'),
     head: repository.git('rev-parse', 'HEAD'),
   };
-  return { repository, other, instant: '2026-11-20T12:00:00Z', then, now };
+  return { repository, other, instant: '2026-11-20T12:00:00Z', before, now };
 }
 
 describe('2: restore --at <instant> --all --yes', () => {
   it('brings files and rows back, leaves HEAD and the index alone, and undo brings the later state back', async () => {
-    const { repository, other, instant, then, now } = await scene();
+    const { repository, other, instant, before, now } = await scene();
     const files = () => sha256sums(repository.path, ['.git/*', 'shop.db*']);
     const shown = pitr(repository.path, ['restore', '--at', instant, '--all', '--yes']).stdout;
     expect(shown).toContain('2026-11-20');
     expect(shown).toContain('git pitr undo');
-    expect({ files: files(), rows: await other.rows(rows) }).toEqual(then);
+    expect({ files: files(), rows: await other.rows(rows) }).toEqual(before);
     expect(repository.git('rev-parse', 'HEAD')).toBe(now.head);
     expect(repository.git('symbolic-ref', 'HEAD')).toBe('refs/heads/main');
     expect(repository.git('ls-files', '--stage')).toBe(now.index);
@@ -182,10 +182,10 @@ describe('4: uncommitted changes and no terminal', () => {
   });
 
   it('--force restores all, and undo gives the changes back', async () => {
-    const { repository, instant, then, now } = await scene();
+    const { repository, instant, before, now } = await scene();
     const files = () => sha256sums(repository.path, ['.git/*', 'shop.db*']);
     pitr(repository.path, ['restore', '--at', instant, '--force']);
-    expect(files()).toEqual(then.files);
+    expect(files()).toEqual(before.files);
     pitr(repository.path, ['undo']);
     expect(files()).toEqual(now.files);
     expect(repository.read('a.txt')).toBe('edited\n');
@@ -253,14 +253,14 @@ describe('5: what plain git and tar say of it', () => {
   });
 
   it('git archive and tar give a database that opens, with the rows of then, and the files of then', async () => {
-    const { repository, then } = await scene();
+    const { repository, before } = await scene();
     const out = repository.resolve('.git/out.db');
     const script = `git archive 'refs/pitr/main:databases/shop/image' | tar -xO > .git/out.db
       mkdir .git/out && git archive refs/pitr/main:files | tar -x -C .git/out`;
     execFileSync('sh', ['-ec', script], { cwd: repository.path, env: cleanEnvironment() });
     expect(sqlite(out, 'PRAGMA integrity_check')).toBe('ok');
     const taken = sqlite(out, 'SELECT json_group_array(json_array(id, what)) FROM orders');
-    expect(JSON.parse(taken)).toEqual(then.rows);
-    expect(sha256sums(path.join(repository.path, '.git/out'))).toEqual(then.files);
+    expect(JSON.parse(taken)).toEqual(before.rows);
+    expect(sha256sums(path.join(repository.path, '.git/out'))).toEqual(before.files);
   });
 });
