@@ -34,6 +34,14 @@ test('the man page is what the program would make now, and npm installs it', () 
   expect(packageJson.files).toContain('docs');
 });
 
+test('nothing of the reference is in the program: start-up is part of every hook', () => {
+  const chunks = readdirSync(path.join(root, 'dist/chunks')).map((name) => `dist/chunks/${name}`);
+  for (const file of ['dist/git-pitr.cjs', ...chunks.filter((name) => name.endsWith('.js'))]) {
+    expect(read(file)).not.toContain('COMMON OPTIONS');
+    expect(read(file)).not.toContain('Where a command takes');
+  }
+});
+
 for (const [program, ...args] of [
   ['groff', '-ww', '-man', '-Tutf8'],
   ['man', '--warnings', '-l'],
