@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { realpathSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { type Capture, captureWorktree, worktreeContext } from '../capture/capture.ts';
