@@ -1,6 +1,7 @@
 import { type Config, listGitConfig, readConfig } from '../config/config.ts';
 import { type EarlyStart, startEarly } from '../timeline/early.ts';
 import { PitrError } from '../errors.ts';
+import { isApart } from '../git/environment.ts';
 import { findRepository, type Repository } from '../git/repository.ts';
 
 type Here = Promise<{ repository: Repository; config: Config }>;
@@ -32,7 +33,9 @@ async function open(): Here {
   listing.catch(() => {}); // no repository is the error to report, if there is none
   // A guess is good enough to look at; it is compared with what git says before anything is recorded.
   const repository = early?.repository ?? (await findRepository(cwd));
-  return { repository, config: await readConfig(repository, listing) };
+  // A working tree apart from its git directory: what was listed here need not be the configuration of that one.
+  const own = isApart(repository.worktree) ? listGitConfig(repository.worktree) : listing;
+  return { repository, config: await readConfig(repository, own) };
 }
 
 /** Error: `failed` when the folder is gone, as after a restore to a time when it was not there. */

@@ -61,16 +61,38 @@ function baseEnvironment(): NodeJS.ProcessEnv {
   return base;
 }
 
+/** Working trees that do not lead to their git directory: worktree -> git directory. */
+const told = new Map<string, string>();
+
+/**
+ * A working tree that core.worktree, or GIT_DIR with GIT_WORK_TREE, put apart from its git directory: from it git would
+ * find none, or another one. Every git process that starts there is told which it is.
+ * @param gitDir undefined when git finds the right one by itself
+ */
+export function tellGitDir(worktree: string, gitDir: string | undefined): void {
+  if (gitDir === undefined) told.delete(worktree);
+  else told.set(worktree, gitDir);
+}
+
+/** True when git does not find the git directory of this working tree by itself. */
+export function isApart(worktree: string): boolean {
+  return told.has(worktree);
+}
+
 /**
  * The environment for one git process.
  * @param extra variables on top (GIT_DIR of the shadow, say)
  * @param config further config keys, stronger than the user's files
+ * @param cwd where it starts
  */
 export function gitEnvironment(
   extra: Readonly<Record<string, string>> = {},
   config: readonly (readonly [string, string])[] = [],
+  cwd = '',
 ): NodeJS.ProcessEnv {
-  const environment: NodeJS.ProcessEnv = { ...baseEnvironment(), ...extra };
+  const gitDir = told.get(cwd);
+  const apart = gitDir === undefined ? {} : { GIT_DIR: gitDir, GIT_WORK_TREE: cwd };
+  const environment: NodeJS.ProcessEnv = { ...baseEnvironment(), ...apart, ...extra };
   const all = [...fixedConfig, ...config];
   environment['GIT_CONFIG_COUNT'] = String(all.length);
   for (const [index, [key, value]] of all.entries()) {

@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { ensurePrivateDir } from '../system/files.ts';
+import { ensurePrivateDir, writeCache } from '../system/files.ts';
 import type { Repository } from './repository.ts';
 
 /**
@@ -24,10 +24,10 @@ function create(gitDir: string, repository: Repository): void {
   ensurePrivateDir(gitDir);
   for (const dir of ['refs', 'objects']) mkdirSync(path.join(gitDir, dir), { recursive: true });
   const extensions = repository.objectFormat === 'sha256' ? '[extensions]\n\tobjectformat = sha256\n' : '';
-  writeFileSync(
+  writeCache(
     path.join(gitDir, 'config'),
     `[core]\n\trepositoryformatversion = 1\n\tbare = false\n${extensions}`,
   );
   // Last: its presence says that the rest is complete.
-  writeFileSync(path.join(gitDir, 'HEAD'), 'ref: refs/heads/none\n');
+  writeCache(path.join(gitDir, 'HEAD'), 'ref: refs/heads/none\n');
 }

@@ -2,8 +2,8 @@ import { lstatSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { PitrError } from '../errors.ts';
 import { readFileIfThere } from '../system/files.ts';
-import { environmentOf } from './environment.ts';
-import { GitFailure, git } from './run.ts';
+import { environmentOf, tellGitDir } from './environment.ts';
+import { GitFailure, git, gitText } from './run.ts';
 
 /** Where one worktree and its repository are. All paths are absolute. */
 export interface Repository {
@@ -36,23 +36,43 @@ export function timelineRef(repository: Pick<Repository, 'line'>): string {
 
 export const notesRef = 'refs/notes/pitr';
 
-/** Finds the repository around `cwd`. Errors: none here, bare, inside a git directory. */
+const questions = [
+  ['--is-bare-repository'],
+  ['--is-inside-git-dir'],
+  ['--git-dir'],
+  ['--git-common-dir'],
+  ['--git-path', 'objects'],
+  ['--show-object-format'],
+  ['--show-toplevel'],
+  ['--show-prefix'],
+];
+
+/**
+ * Finds the repository around `cwd`. Only where there is none do GIT_DIR and GIT_WORK_TREE count, and only both
+ * together: a hook has GIT_DIR set, and a program that it starts elsewhere must not end up in the hook's repository.
+ * Errors: none here, bare, inside a git directory.
+ */
 export async function findRepository(cwd: string = process.cwd()): Promise<Repository> {
-  const args = [
-    'rev-parse',
-    '--path-format=absolute',
-    '--is-bare-repository',
-    '--is-inside-git-dir',
-    '--git-dir',
-    '--git-common-dir',
-    '--git-path',
-    'objects',
-    '--show-object-format',
-    '--show-toplevel',
-    '--show-prefix',
-  ];
-  const { stdout, stderr, code } = await git(args, { cwd, okCodes: [0, 128] });
-  const lines = stdout.toString('utf8').split('\n');
+  const [gitDir, worktree] = [environmentOf('GIT_DIR') ?? '', environmentOf('GIT_WORK_TREE') ?? ''];
+  try {
+    return await discover(cwd);
+  } catch (error) {
+    if (gitDir === '' || worktree === '' || !(error instanceof NoRepository)) throw error;
+    return await discover(cwd, { GIT_DIR: path.resolve(gitDir), GIT_WORK_TREE: path.resolve(worktree) });
+  }
+}
+
+async function discover(cwd: string, env: Record<string, string> = {}): Promise<Repository> {
+  const args = ['rev-parse', '--path-format=absolute', ...questions.flat()];
+  const { stdout, stderr, code } = await git(args, { cwd, env, okCodes: [0, 128] });
+  let lines = stdout.toString('utf8').split('\n');
+  // A path with a line end in it: one question at a time.
+  if (code === 0 && lines.length !== questions.length + 1)
+    lines = await Promise.all(
+      questions.map((question) =>
+        gitText(['rev-parse', '--path-format=absolute', ...question], { cwd, env }),
+      ),
+    );
   const [bare, insideGitDir, gitDir, commonDir, objectDir, objectFormat, worktree, prefix] = lines;
   if (gitDir === undefined || gitDir === '') throw discoveryError(cwd, stderr);
   if (bare === 'true') {
@@ -66,6 +86,7 @@ export async function findRepository(cwd: string = process.cwd()): Promise<Repos
       hints: ['Change to the folder that holds your files and run the command again.'],
     });
   }
+  tellGitDir(worktree, leadsTo(worktree, gitDir) ? undefined : gitDir);
   return withOwnPlaces({
     worktree,
     gitDir,
@@ -74,6 +95,21 @@ export async function findRepository(cwd: string = process.cwd()): Promise<Repos
     objectFormat: objectFormat === 'sha256' ? 'sha256' : 'sha1',
     prefix: prefix ?? '',
   });
+}
+
+/** True when git, started in the working tree, finds this git directory. */
+function leadsTo(worktree: string, gitDir: string): boolean {
+  const dotGit = path.join(worktree, '.git');
+  const found = lstatSync(dotGit, { throwIfNoEntry: false });
+  if (found === undefined) return false;
+  if (found.isDirectory() && dotGit === gitDir) return true;
+  const pointer = found.isFile() ? /^gitdir: (.*?)\n?$/s.exec(readFileIfThere(dotGit) ?? '')?.[1] : dotGit;
+  if (pointer === undefined) return false;
+  try {
+    return realpathSync(path.resolve(worktree, pointer)) === realpathSync(gitDir);
+  } catch {
+    return false; // it leads to nothing
+  }
 }
 
 /**
@@ -88,7 +124,11 @@ export function guessRepository(cwd: string): Repository | undefined {
     if (found === undefined && worktree !== path.dirname(worktree)) continue;
     if (found?.isDirectory() !== true) return undefined;
     const below = path.relative(worktree, here);
-    const config = readFileIfThere(path.join(gitDir, 'config')) ?? '';
+    const config = ['config', 'config.worktree']
+      .map((name) => readFileIfThere(path.join(gitDir, name)) ?? '')
+      .join('\n');
+    if (/^\s*(worktree|bare\s*=\s*true)/im.test(config.replace(/^\s*worktreeconfig/gim, '')))
+      return undefined;
     return withOwnPlaces({
       worktree,
       gitDir,
@@ -113,19 +153,30 @@ function lineName(administrativeName: string): string {
     : administrativeName;
 }
 
-function discoveryError(cwd: string, stderr: string): PitrError {
-  if (/not a git repository/.test(stderr)) {
-    return new PitrError('failed', `${cwd} is not in a Git repository.`, {
-      hints: [
-        'Run git init here first, or change to your repository.',
-        // Hooks set it, so it cannot be followed; whoever ran `git --git-dir=… pitr` should hear why nothing came of it.
-        ...(environmentOf('GIT_DIR') === undefined
-          ? []
-          : [
-              'GIT_DIR is set, and is not followed: git pitr works on the repository around the current folder.',
-            ]),
-      ],
+class NoRepository extends PitrError {
+  constructor(cwd: string) {
+    const gitDir = environmentOf('GIT_DIR');
+    const ignored =
+      gitDir === undefined ? [] : [`GIT_DIR (${gitDir}) counts only together with GIT_WORK_TREE.`];
+    super('failed', `${cwd} is not in a Git repository.`, {
+      hints: ['Run git init here first, or change to your repository.', ...ignored],
     });
+  }
+}
+
+function discoveryError(cwd: string, stderr: string): PitrError {
+  if (/not a git repository/.test(stderr)) return new NoRepository(cwd);
+  if (/dubious ownership/.test(stderr)) {
+    return new PitrError(
+      'failed',
+      `The repository at ${cwd} belongs to another user, so git does not read it.`,
+      {
+        hints: [
+          'Run the command as its owner, or trust it: git config --global --add safe.directory <its folder>.',
+          ...stderr.split('\n').filter((line) => line.includes('dubious')),
+        ],
+      },
+    );
   }
   if (/refstorage|reftable/i.test(stderr)) {
     return new PitrError(

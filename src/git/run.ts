@@ -97,7 +97,7 @@ export function startGit(args: readonly string[], options: GitOptions = {}): Run
 export function launchGit(args: readonly string[], options: GitOptions): RunningGit {
   const child = spawn('git', args, {
     cwd: options.cwd,
-    env: gitEnvironment(options.env, options.config),
+    env: gitEnvironment(options.env, options.config, options.cwd),
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     signal: options.signal,
     windowsHide: true,

@@ -1,5 +1,5 @@
-import path from 'node:path';
-import { rmSync } from 'node:fs';
+import { realpathSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { type Capture, captureWorktree, worktreeContext } from '../capture/capture.ts';
 import { shadowIndex } from '../capture/context.ts';
 import { readRefs } from '../capture/refs.ts';
@@ -169,8 +169,7 @@ export async function copiesIn(repository: Repository, snapshot: Snapshot): Prom
 
 /** $HOME or / as a worktree is nearly always a mistake, and then a huge one (opencode #9290, #15977). */
 function refuseHome(repository: Repository): void {
-  const home = path.resolve(process.env['HOME'] ?? '/nonexistent');
-  if (repository.worktree !== '/' && repository.worktree !== home) return;
+  if (repository.worktree !== '/' && repository.worktree !== realHome()) return;
   const what = repository.worktree === '/' ? 'the root of the file system' : 'your home folder';
   throw new PitrError(
     'refused',
@@ -179,4 +178,13 @@ function refuseHome(repository: Repository): void {
       hints: ['If that is meant, say so with --force; set pitr.exclude first.'],
     },
   );
+}
+
+/** The home folder as git names folders: without symbolic links. */
+function realHome(): string {
+  try {
+    return realpathSync(homedir());
+  } catch {
+    return ''; // there is none
+  }
 }

@@ -98,10 +98,11 @@ test('a submodule initialised after the snapshot is left alone whole, and the pl
 
 test('a submodule that was removed comes back as files, and undo takes them away again', () => {
   const { repository } = withSubmodules();
-  roundTrip(repository.path, () => {
+  const { plan } = roundTrip(repository.path, () => {
     repository.git('submodule', '--quiet', 'deinit', '--force', 'sub');
     repository.git('rm', '--quiet', '-f', 'sub');
   });
+  expect(plan.create.map((entry) => entry.path)).toContain('sub/deep/deep.txt');
 });
 
 test('a folder of recorded files that becomes a submodule is recorded as one from then on', () => {

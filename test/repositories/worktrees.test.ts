@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { pitr } from '../support/cli.ts';
+import { command, pitr } from '../support/cli.ts';
 import { cleanEnvironment } from '../support/environment.ts';
 import { hashTree } from '../support/hash-tree.ts';
 import { scratchFolder, scratchRepository, type TestRepository } from '../support/scratch.ts';
@@ -200,7 +200,6 @@ test('snapshots of many worktrees at once are all recorded', async () => {
   const repository = main();
   const folders = ['one', 'two', 'three'].map((name) => link(repository, name));
   for (const folder of folders) write(folder, 'a.txt', `${folder}\n`);
-  const command = path.resolve(import.meta.dirname, '../../dist/git-pitr.cjs');
   const codes = await Promise.all(
     [...folders, repository.path].map(async (cwd) => {
       const child = spawn(process.execPath, [command, 'snapshot', '-m', 'at once'], {

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { cleanEnvironment } from './environment.ts';
 
-const command = path.resolve(import.meta.dirname, '../../dist/git-pitr.cjs');
+export const command = path.resolve(import.meta.dirname, '../../dist/git-pitr.cjs');
 
 /** Below vitest's 60 s, which cannot end a test that waits for a child synchronously. */
 const timeoutMs = 55_000;
