@@ -1,6 +1,5 @@
 import { type Config, listGitConfig, readConfig } from '../config/config.ts';
 import { type EarlyStart, startEarly } from '../timeline/early.ts';
-import { PitrError } from '../errors.ts';
 import { findRepository, type Repository } from '../git/repository.ts';
 
 type Here = Promise<{ repository: Repository; config: Config }>;
@@ -11,7 +10,7 @@ let early: EarlyStart | undefined;
 
 /** Starts looking for the repository, and already at its working tree where it most likely is. */
 export function beginHere(): void {
-  early = startEarly(currentFolder());
+  early = startEarly(process.cwd());
   begun = open();
   begun.catch(() => {}); // reported by openHere
 }
@@ -27,24 +26,12 @@ export function openHere(): Here {
 }
 
 async function open(): Here {
-  const cwd = currentFolder();
+  const cwd = process.cwd();
   const listing = listGitConfig(cwd);
   listing.catch(() => {}); // no repository is the error to report, if there is none
   // A guess is good enough to look at; it is compared with what git says before anything is recorded.
   const repository = early?.repository ?? (await findRepository(cwd));
   return { repository, config: await readConfig(repository, listing) };
-}
-
-/** Error: `failed` when the folder is gone, as after a restore to a time when it was not there. */
-function currentFolder(): string {
-  try {
-    return process.cwd();
-  } catch (cause) {
-    throw new PitrError('failed', 'The current folder is no longer there; nothing was done.', {
-      hints: ['Change to one that is: cd "$PWD" if it has come back, else cd to the top of the repository.'],
-      cause,
-    });
-  }
 }
 
 /** An option that is text, or undefined. */
