@@ -1,6 +1,5 @@
 import { type Config, listGitConfig, readConfig } from '../config/config.ts';
 import { type EarlyStart, startEarly } from '../timeline/early.ts';
-import { PitrError } from '../errors.ts';
 import { isApart } from '../git/environment.ts';
 import { findRepository, type Repository } from '../git/repository.ts';
 
@@ -12,7 +11,7 @@ let early: EarlyStart | undefined;
 
 /** Starts looking for the repository, and already at its working tree where it most likely is. */
 export function beginHere(): void {
-  early = startEarly(currentFolder());
+  early = startEarly(process.cwd());
   begun = open();
   begun.catch(() => {}); // reported by openHere
 }
@@ -28,7 +27,7 @@ export function openHere(): Here {
 }
 
 async function open(): Here {
-  const cwd = currentFolder();
+  const cwd = process.cwd();
   const listing = listGitConfig(cwd);
   listing.catch(() => {}); // no repository is the error to report, if there is none
   // A guess is good enough to look at; it is compared with what git says before anything is recorded.
@@ -36,18 +35,6 @@ async function open(): Here {
   // A working tree apart from its git directory: what was listed here need not be the configuration of that one.
   const own = isApart(repository.worktree) ? listGitConfig(repository.worktree) : listing;
   return { repository, config: await readConfig(repository, own) };
-}
-
-/** Error: `failed` when the folder is gone, as after a restore to a time when it was not there. */
-function currentFolder(): string {
-  try {
-    return process.cwd();
-  } catch (cause) {
-    throw new PitrError('failed', 'The current folder is no longer there; nothing was done.', {
-      hints: ['Change to one that is: cd "$PWD" if it has come back, else cd to the top of the repository.'],
-      cause,
-    });
-  }
 }
 
 /** An option that is text, or undefined. */

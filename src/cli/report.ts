@@ -20,6 +20,12 @@ const machineErrors: Readonly<Record<string, string>> = {
 
 /** An error nobody foresaw: a defect, or the machine (disk, memory). */
 function unexpected(error: unknown): PitrError {
+  if ((error as NodeJS.ErrnoException | undefined)?.syscall === 'uv_cwd') {
+    return new PitrError('failed', 'The current folder is no longer there; nothing was done.', {
+      hints: ['Change to one that is: cd "$PWD" if it has come back, else cd to the top of the repository.'],
+      cause: error,
+    });
+  }
   const known = machineErrors[(error as NodeJS.ErrnoException | undefined)?.code ?? ''];
   const hints =
     known === undefined

@@ -8,6 +8,7 @@ import { ensurePrivateDir, randomId } from '../system/files.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { formatInstant, type Instant } from '../timeline/instant.ts';
 import type { Context } from './request.ts';
+import { requireShadow } from './shadow.ts';
 import type { RecordedState } from './target.ts';
 
 /**
@@ -130,7 +131,9 @@ function standIn(past: PastCommit): Snapshot {
  * A commit's files as a checkout makes them (line ends, filters, encodings), as a tree of raw bytes. They are checked
  * out into a scratch folder with the user's own settings and recorded from there.
  */
-async function rawTree({ repository }: Context, commit: string): Promise<string> {
+async function rawTree(context: Context, commit: string): Promise<string> {
+  const { repository } = context;
+  await requireShadow(context);
   const dir = path.join(repository.lineDir, 'scratch', randomId());
   const files = path.join(dir, 'files');
   ensurePrivateDir(path.dirname(dir));

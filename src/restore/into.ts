@@ -1,7 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { prepareShadow } from '../capture/context.ts';
-import { worktreeContext } from '../capture/capture.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { withEngine } from '../databases/registry.ts';
 import { messageOf, PitrError } from '../errors.ts';
@@ -11,6 +9,7 @@ import { applyFiles } from './apply.ts';
 import { planFiles } from './plan.ts';
 import { resolveTarget } from './prepare.ts';
 import type { Context, RestoreRequest } from './request.ts';
+import { requireShadow } from './shadow.ts';
 import { stageFiles } from './stage.ts';
 import type { RecordedState } from './target.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
@@ -33,7 +32,7 @@ export async function restoreIntoFolder(
   request: RestoreRequest,
   folder: string,
 ): Promise<Materialized> {
-  const { repository, config } = context;
+  const { repository } = context;
   const into = path.resolve(request.cwd, folder);
   requireOutsideGit(context, into);
   requireEmpty(into);
@@ -58,7 +57,7 @@ export async function restoreIntoFolder(
       `${request.pathspecs.join(', ')} matches no file in snapshot ${snapshot.id}; nothing was written.`,
     );
   }
-  prepareShadow(worktreeContext(repository, config));
+  await requireShadow(context);
   const made = makeFolders(into);
   const stage = await stageFiles(repository, into, plan.entries).catch((error: unknown) => {
     if (made) rmdirSync(into);

@@ -1,5 +1,13 @@
 /** Where the git directory and the working tree are, whose they are, and what the environment says about them. */
-import { chownSync, existsSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { pitr } from '../support/cli.ts';
@@ -76,7 +84,9 @@ test('GIT_DIR, GIT_INDEX_FILE and their like of another repository reach neither
     GIT_LITERAL_PATHSPECS: '1',
     GIT_ALTERNATE_OBJECT_DIRECTORIES: other.resolve('.git/objects'),
   };
-  const { snapshot: taken } = roundTrip(repository.path, () => repository.write('a.txt', 'changed\n'), { env });
+  const { snapshot: taken } = roundTrip(repository.path, () => repository.write('a.txt', 'changed\n'), {
+    env,
+  });
   expect([...recordedFiles(repository.path, taken.commit).keys()]).toEqual(['a.txt', 'dir/b.txt']);
   expect(frozen(other.resolve('.git'))).toEqual(before);
 });
