@@ -33,12 +33,10 @@ export async function captureWorktree(
   { refs: reading, ...options }: CaptureOptions & { refs?: Promise<RefState> | undefined } = {},
 ): Promise<Capture> {
   const context = worktreeContext(repository, config);
-  const [refs, tree] = await Promise.all([reading ?? readRefs(repository), captureTree(context, options)]);
+  const index = (reading ?? readRefs(repository)).then((refs) => indexBeside(context, refs));
+  const [{ refs, key, staged }, tree] = await Promise.all([index, captureTree(context, options)]);
   const state = readState(context);
   const before = JSON.stringify(state);
-  const key = stagedKey(context, refs.head.commit ?? '');
-  const staged: Staged =
-    state.stagedKey === key ? state.staged : await readStaged(context, refs.head.commit ?? '');
   const files = await composed(context, tree, state);
   Object.assign(state, { stagedKey: key, staged });
   writeState(context, before, state);
@@ -51,6 +49,18 @@ export async function captureWorktree(
     ...(operation === undefined ? {} : { operation: operation.name }),
     skipped: tree.skipped,
   };
+}
+
+/** The staged state, beside the reading of the working tree: it needs the user's index and HEAD, not the shadow's. */
+async function indexBeside(
+  context: CaptureContext,
+  refs: RefState,
+): Promise<{ refs: RefState; key: string; staged: Staged }> {
+  const head = refs.head.commit ?? '';
+  const key = stagedKey(context, head);
+  const state = readState(context);
+  const staged = state.stagedKey === key ? state.staged : await readStaged(context, head);
+  return { refs, key, staged };
 }
 
 export function worktreeContext(repository: Repository, config: Config): CaptureContext {

@@ -4,7 +4,7 @@ import { git, splitNul } from '../git/run.ts';
 import { readFileIfThere } from '../system/files.ts';
 import { type CaptureContext, shadowGit } from './context.ts';
 import { coveragePatterns } from './scan.ts';
-import { parseTagged } from './seed.ts';
+import { parseTagged } from './listing.ts';
 import { syncSparse } from './sparse.ts';
 import { forget } from './update.ts';
 
@@ -54,6 +54,8 @@ export interface CoverageSync {
   carried: ReadonlySet<BytePath>;
   /** Submodules in ignored folders. */
   nested: BytePath[];
+  /** True when paths left the shadow index: a folder may have lost the last file that was recorded in it. */
+  dropped: boolean;
 }
 
 /** Brings the shadow index's set of paths in line with what is covered now. */
@@ -87,6 +89,7 @@ export async function syncCoverage(context: CaptureContext): Promise<CoverageSyn
     look: [...[...tracked].filter((file) => !known.has(file)), ...released],
     carried,
     nested: pathsOf(true),
+    dropped: drop.size > 0 || released.length > 0,
   };
 }
 

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { BytePath } from '../git/paths.ts';
 import { git, splitNul, startGit } from '../git/run.ts';
 import { type CaptureContext, copyIndex, shadowGit, shadowIndex } from './context.ts';
+import { unusualEntries } from './listing.ts';
 import { forget } from './update.ts';
 
 /**
@@ -25,8 +26,7 @@ export async function seedShadowIndex(context: CaptureContext): Promise<void> {
   const drop: BytePath[] = [];
   const unhide: BytePath[] = [];
   let attributesInTree = false;
-  for (const record of splitNul(stdout)) {
-    const { tag, mode, stage, path } = parseTagged(record);
+  for (const { tag, mode, stage, path } of unusualEntries(stdout)) {
     if (mode === '160000' || stage !== '0') drop.push(path);
     else if (/[a-z]/.test(tag)) unhide.push(path);
     if (path === '.gitattributes' || path.endsWith('/.gitattributes')) attributesInTree = true;
@@ -40,19 +40,6 @@ export async function seedShadowIndex(context: CaptureContext): Promise<void> {
   await forget(context, drop);
 }
 
-/** One record of `ls-files -v -s -z`: `H 100644 <oid> 0\t<path>`. */
-export function parseTagged(record: string): {
-  tag: string;
-  mode: string;
-  oid: string;
-  stage: string;
-  path: BytePath;
-} {
-  const tab = record.indexOf('\t');
-  const [tag = '', mode = '', oid = '', stage = ''] = record.slice(0, tab).split(' ');
-  return { tag, mode, oid, stage, path: record.slice(tab + 1) };
-}
-
 function usesSplitIndex(context: CaptureContext): boolean {
   return readdirSync(path.dirname(context.userIndex)).some((name) => name.startsWith('sharedindex.'));
 }
@@ -64,7 +51,7 @@ async function seedFromListing(context: CaptureContext): Promise<void> {
   const update = shadowGit(context, ['update-index', '-z', '--index-info'], { input: listing.stdout });
   await Promise.all([listing.end(), update]);
   const { stdout } = await shadowGit(context, ['ls-files', '-z', '-v', '-s']);
-  const entries = splitNul(stdout).map(parseTagged);
+  const entries = unusualEntries(stdout);
   await forget(
     context,
     entries.filter(({ mode, stage }) => mode === '160000' || stage !== '0').map(({ path }) => path),

@@ -1,8 +1,8 @@
 import { lstatSync } from 'node:fs';
 import { type BytePath, onDisk } from '../git/paths.ts';
-import { git, splitNul } from '../git/run.ts';
+import { git } from '../git/run.ts';
 import { type CaptureContext, shadowGit } from './context.ts';
-import { parseTagged } from './seed.ts';
+import { skippedEntries } from './listing.ts';
 
 export interface SparseSync {
   /** Paths outside the sparse checkout and not on disk: the shadow holds them as the user's index does. */
@@ -52,11 +52,8 @@ export function isSparse(context: Pick<CaptureContext, 'config'>): boolean {
 /** Entries with the skip-worktree flag: path -> `<mode> <oid> 0`. */
 async function flagged(listing: Promise<{ stdout: Buffer }>): Promise<Map<BytePath, string>> {
   const found = new Map<BytePath, string>();
-  for (const record of splitNul((await listing).stdout)) {
-    if (!record.startsWith('S')) continue;
-    const { mode, oid, stage, path } = parseTagged(record);
+  for (const { mode, oid, stage, path } of skippedEntries((await listing).stdout))
     found.set(path, `${mode} ${oid} ${stage}`);
-  }
   return found;
 }
 

@@ -92,7 +92,7 @@ async function captureOnce(
   // A folder may have lost the last file that was recorded in it; the next look would see it, and find a change.
   const mayHaveEmptied =
     update.removed.length > 0 ||
-    coverage !== state.coverage ||
+    extra.dropped ||
     update.skipped.some(({ path }) => !state.left.includes(path));
   state.coverage = coverage;
   state.left = update.skipped.map(({ path }) => path);
@@ -130,13 +130,13 @@ async function coverageChanges(
   state: CaptureState,
   coverage: string,
   looks: Scan,
-): Promise<Pick<CoverageSync, 'look' | 'carried'>> {
+): Promise<Omit<CoverageSync, 'nested'>> {
   const included = await includedByPath(context);
   if (coverage === state.coverage && !touchesIgnoreRules(looks.changed))
-    return { look: included, carried: new Set() };
-  const { look, carried, nested } = await syncCoverage(context);
+    return { look: included, carried: new Set(), dropped: false };
+  const { look, carried, nested, dropped } = await syncCoverage(context);
   state.nested = nested;
-  return { look: [...included, ...look], carried };
+  return { look: [...included, ...look], carried, dropped };
 }
 
 async function writeTree(context: CaptureContext): Promise<string> {

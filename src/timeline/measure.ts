@@ -1,7 +1,7 @@
 import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
-import { checkObjects, diffTrees, listTree } from '../git/trees.ts';
+import { checkObjects, diffTrees, listTree, totalOf } from '../git/trees.ts';
 import type { SnapshotRequest } from './record.ts';
 import type { Snapshot } from './snapshot.ts';
 import { readTotals } from './totals.ts';
@@ -18,7 +18,12 @@ export async function measure(
   before: string,
   request: SnapshotRequest,
 ): Promise<Measured> {
-  const { files, staged } = request.capture;
+  const { files } = request.capture;
+  const first = before === '' && files !== '' ? await totalOf(repository, files) : undefined;
+  if (first !== undefined) {
+    await requireObjects(repository, rootsOf(request));
+    return { changes: { added: first.files, modified: 0, deleted: 0 }, ...first };
+  }
   const known = before === '' ? { files: 0, bytes: 0 } : knownTotals(repository, before);
   const measured: Measured = {
     changes: { added: 0, modified: 0, deleted: 0 },
@@ -35,8 +40,7 @@ export async function measure(
     measured.changes[kind]++;
     measured.files += kind === 'added' ? 1 : kind === 'deleted' ? -1 : 0;
   }
-  const roots = [files, staged, ...request.databases.map(({ tree }) => tree)].filter((oid) => oid !== '');
-  const objects = await checkObjects(repository, [...added.map(({ oid }) => oid), ...roots]);
+  const objects = await checkObjects(repository, [...added.map(({ oid }) => oid), ...rootsOf(request)]);
   let absent: BytePath | undefined;
   for (const [index, { path: file, sign }] of added.entries()) {
     const object = objects[index];
@@ -44,15 +48,25 @@ export async function measure(
     if (object?.type === 'blob') measured.bytes += sign * object.size;
   }
   if (absent !== undefined) await requireExpectedAbsence(repository, absent);
-  if (objects.slice(added.length).includes(undefined)) {
-    throw new PitrError(
-      'integrity',
-      'A tree of the snapshot is not in the object store; nothing was recorded.',
-      { hints: ['Run: git fsck'] },
-    );
-  }
+  if (objects.slice(added.length).includes(undefined)) throw noTree();
   if (known === undefined && before !== '') Object.assign(measured, await countAll(repository, files));
   return measured;
+}
+
+function rootsOf({ capture, databases }: SnapshotRequest): string[] {
+  return [capture.files, capture.staged, ...databases.map(({ tree }) => tree)].filter((oid) => oid !== '');
+}
+
+async function requireObjects(repository: Repository, oids: readonly string[]): Promise<void> {
+  if ((await checkObjects(repository, oids)).includes(undefined)) throw noTree();
+}
+
+function noTree(): PitrError {
+  return new PitrError(
+    'integrity',
+    'A tree of the snapshot is not in the object store; nothing was recorded.',
+    { hints: ['Run: git fsck'] },
+  );
 }
 
 /** In a partial clone an object may be absent because it was never fetched; anywhere else it is a hole. */
