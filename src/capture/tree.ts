@@ -165,9 +165,10 @@ async function notePermissions(
   update: Awaited<ReturnType<typeof updateIndex>>,
 ): Promise<void> {
   const unusual = new Map(Object.entries(state.permissions));
+  const fileMode = !/^(false|no|off|0)$/i.test(context.config.git.get('core.filemode') ?? '');
   for (const path of [...update.removed, ...update.skipped.map((entry) => entry.path)]) unusual.delete(path);
   for (const [path, stat] of update.recorded) {
-    const mode = unusualMode(stat);
+    const mode = unusualMode(stat, fileMode);
     if (mode === undefined) unusual.delete(path);
     else unusual.set(path, mode);
   }
