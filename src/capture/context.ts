@@ -126,7 +126,7 @@ function shadowConfig(context: CaptureContext): string {
     '\tlogallrefupdates = false',
     '\tsplitindex = false',
     '\tuntrackedcache = false',
-    `\tignorecase = ${tellsCasesApart(context.worktree) ? 'false' : (config.git.get('core.ignorecase') ?? 'false')}`,
+    `\tignorecase = ${tellsCasesApart(context.worktree) ? 'false' : quoteConfig(config.git.get('core.ignorecase') ?? 'false')}`,
     // git then takes the skip-worktree flag from every path that is on disk (see sparse.ts).
     '\tsparsecheckout = true',
   ];
