@@ -2,7 +2,7 @@ import { type Capture, captureWorktree, databasePaths } from '../capture/capture
 import type { CapturedDatabase } from '../databases/engine.ts';
 import type { DatabaseCaptures } from '../databases/registry.ts';
 import { PitrError } from '../errors.ts';
-import { type BytePath, isWithin, unquotePath } from '../git/paths.ts';
+import { type BytePath, bytePath, isWithin, unquotePath } from '../git/paths.ts';
 import { hasMagic, placeOf, requirePathspecs } from '../git/pathspecs.ts';
 import { objectStore } from '../git/objectStore.ts';
 import { git } from '../git/run.ts';
