@@ -1,4 +1,13 @@
-import { copyFileSync, existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { BytePath } from '../git/paths.ts';
@@ -75,7 +84,6 @@ const rawAttributes = '* -text -eol -filter -ident -working-tree-encoding -crlf\
 const mirroredKeys = [
   'core.filemode',
   'core.symlinks',
-  'core.ignorecase',
   'core.precomposeunicode',
   'core.trustctime',
   'core.checkstat',
@@ -91,16 +99,16 @@ const mirroredKeys = [
 
 /** Creates the shadow git directory, or brings its settings up to date. True when it was there with an index. */
 export function prepareShadow(context: CaptureContext): boolean {
-  const { shadowDir, repository, config } = context;
+  const { shadowDir } = context;
   if (!existsSync(path.join(shadowDir, 'HEAD'))) {
     ensurePrivateDir(shadowDir);
     for (const dir of ['refs', 'info', 'objects']) mkdirSync(path.join(shadowDir, dir), { recursive: true });
     writeFileSync(path.join(shadowDir, 'info', 'attributes'), rawAttributes);
-    writeIfChanged(path.join(shadowDir, 'config'), shadowConfig(repository, config));
+    writeIfChanged(path.join(shadowDir, 'config'), shadowConfig(context));
     // Last: its presence says that the rest is complete.
     writeFileSync(path.join(shadowDir, 'HEAD'), 'ref: refs/heads/shadow\n');
   } else {
-    writeIfChanged(path.join(shadowDir, 'config'), shadowConfig(repository, config));
+    writeIfChanged(path.join(shadowDir, 'config'), shadowConfig(context));
     // A git that was killed in the shadow leaves its lock; we hold the line's lock, so nobody else is using it.
     rmSync(`${shadowIndex(context)}.lock`, { force: true });
   }
@@ -108,13 +116,17 @@ export function prepareShadow(context: CaptureContext): boolean {
   return existsSync(shadowIndex(context));
 }
 
-function shadowConfig(repository: Repository, config: Config): string {
+function shadowConfig(context: CaptureContext): string {
+  const { repository, config } = context;
   const lines = [
     '[core]',
     '\trepositoryformatversion = 1',
     '\tbare = false',
     '\tautocrlf = false',
     '\tlogallrefupdates = false',
+    '\tsplitindex = false',
+    '\tuntrackedcache = false',
+    `\tignorecase = ${tellsCasesApart(context.worktree) ? 'false' : quoteConfig(config.git.get('core.ignorecase') ?? 'false')}`,
     // git then takes the skip-worktree flag from every path that is on disk (see sparse.ts).
     '\tsparsecheckout = true',
   ];
@@ -129,6 +141,17 @@ function shadowConfig(repository: Repository, config: Config): string {
   }
   if (repository.objectFormat === 'sha256') other.push('[extensions]', '\tobjectformat = sha256');
   return `${[...lines, ...other].join('\n')}\n`;
+}
+
+/**
+ * True when the file system of a working tree has `a` and `A` as two names. core.ignoreCase may say otherwise (it comes
+ * along with a configuration from another machine), and would then hide one of two files that differ in case only.
+ */
+function tellsCasesApart(worktree: string): boolean {
+  const [lower, upper] = ['.git', '.GIT'].map((name) =>
+    lstatSync(path.join(worktree, name), { throwIfNoEntry: false }),
+  );
+  return lower !== undefined && lower.ino !== upper?.ino;
 }
 
 function quoteConfig(value: string): string {

@@ -5,12 +5,14 @@ import type { CaptureContext } from './context.ts';
 
 /**
  * Permissions other than git's two (0644 and 0755, or what the umask makes of them), for untracked and included files:
- * an `.env` with 0600 must not come back readable by all. For tracked files git's own two are the truth.
+ * an `.env` with 0600 must not come back readable by all. For tracked files git's own two are the truth. Under
+ * core.fileMode=false git's two are one: it records every new file as 0644.
  */
-export function unusualMode(stat: BigIntStats): string | undefined {
+export function unusualMode(stat: BigIntStats, fileMode: boolean): string | undefined {
   if (!stat.isFile()) return undefined;
   const mode = Number(stat.mode) & 0o7777;
-  return plainModes().has(mode) ? undefined : mode.toString(8).padStart(4, '0');
+  const usual = plainModes().has(mode) && (fileMode || (mode & 0o111) === 0);
+  return usual ? undefined : mode.toString(8).padStart(4, '0');
 }
 
 let plain: Set<number> | undefined;

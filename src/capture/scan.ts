@@ -1,5 +1,5 @@
 import { accessSync, constants, type Dirent, lstatSync, opendirSync } from 'node:fs';
-import { type BytePath, onDisk, parentsOf } from '../git/paths.ts';
+import { type BytePath, bytePath, onDisk, parentsOf } from '../git/paths.ts';
 import { nulRecords } from '../git/run.ts';
 import { type CaptureContext, type ShadowPlace, startShadowGit } from './context.ts';
 import { isNestedRepository } from './nested.ts';
@@ -35,7 +35,7 @@ export async function scan(place: ShadowPlace, patterns: readonly string[]): Pro
   };
   const [, others] = await Promise.all([
     scanKnown(place, result),
-    listOthers(place, patterns, ['--directory'], []),
+    listOthers(place, patterns, ['--directory'], [], result.unreadable),
   ]);
   const folders: BytePath[] = [];
   for (const path of others) {
@@ -106,6 +106,7 @@ async function listOthers(
   patterns: readonly string[],
   flags: readonly string[],
   pathspecs: readonly string[],
+  unreadable: BytePath[] = [],
 ): Promise<BytePath[]> {
   const args = ['ls-files', '--others', '-z', '--exclude-standard', ...flags, ...patterns];
   const running = startShadowGit(place, [...args, '--', ...pathspecs], {
@@ -113,7 +114,10 @@ async function listOthers(
   });
   const found: BytePath[] = [];
   for await (const record of nulRecords(running.stdout)) if (!isOurs(record)) found.push(record);
-  await running.end();
+  const { stderr } = await running.end();
+  // git passes over a folder that it may not list: what is new in there is not known.
+  for (const [, folder] of stderr.matchAll(/could not open directory '(.*)\/'/g))
+    if (folder !== undefined) unreadable.push(bytePath(folder));
   return found;
 }
 
@@ -200,7 +204,7 @@ async function expandFolders(
     if (holders.has(folder)) result.newDirs.push(folder);
     else if (isReadable(onDisk(place.worktree, folder)))
       result.emptyDirs.push(...emptyBelow(place, folder).dirs);
-    else result.unreadable.push(folder);
+    else if (!result.unreadable.includes(folder)) result.unreadable.push(folder);
   }
   result.nested = [...new Set(result.nested)];
 }

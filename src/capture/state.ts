@@ -27,6 +27,8 @@ export interface CaptureState {
   /** Tracked paths that were left out (too large, unreadable): looked at again each time. */
   left: string[];
   emptyDirs: string[];
+  /** Sockets, pipes and devices that were seen. */
+  specials: string[];
   /** Submodules in ignored folders, where a scan does not look. */
   nested: string[];
 }
@@ -42,6 +44,7 @@ const empty: CaptureState = {
   permissions: {},
   left: [],
   emptyDirs: [],
+  specials: [],
   nested: [],
 };
 

@@ -16,6 +16,7 @@ import { isNestedRepository, openNested } from './nested.ts';
 import { unusualMode, untrackedOf } from './permissions.ts';
 import { coveragePatterns, type Scan, scan, scanEmptyDirs } from './scan.ts';
 import { seedShadowIndex } from './seed.ts';
+import { findSpecials, foldersOf } from './specials.ts';
 import { isEmptyTree } from './staged.ts';
 import { type CaptureState, readState, stampOf, writeState } from './state.ts';
 import { type Skipped, updateIndex } from './update.ts';
@@ -34,6 +35,8 @@ export interface CapturedTree {
 export interface CaptureOptions {
   /** Paths to record although they are not covered (ignored files that a restore would overwrite). */
   also?: readonly BytePath[] | undefined;
+  /** Look for sockets, pipes and devices in every folder. */
+  thorough?: boolean;
   /** A look that has begun already. */
   early?: EarlyScan | undefined;
   /** Called when the look has found changes, and writing them is about to begin. */
@@ -43,10 +46,10 @@ export interface CaptureOptions {
 /** Records the working tree of `context` (nested repositories too) in the object store. Nothing refers to it yet. */
 export async function captureTree(
   context: CaptureContext,
-  { also = [], early, onChange }: CaptureOptions = {},
+  { early, ...options }: CaptureOptions = {},
 ): Promise<CapturedTree> {
   try {
-    return await captureOnce(context, { also, early, onChange });
+    return await captureOnce(context, { early, ...options });
   } catch (error) {
     // The shadow index names a blob that a gc has dropped since (recorded by a run that was killed before its
     // snapshot was complete), or is damaged. It is only a cache: once more from nothing.
@@ -59,18 +62,19 @@ export async function captureTree(
       throw error;
     }
     rmSync(shadowIndex(context), { force: true });
-    return captureOnce(context, { also, onChange });
+    return captureOnce(context, options);
   }
 }
 
 async function captureOnce(
   context: CaptureContext,
-  { also = [], early, onChange }: CaptureOptions,
+  { also = [], early, onChange, thorough = false }: CaptureOptions,
 ): Promise<CapturedTree> {
   const there = prepareShadow(context);
   const state = readState(context);
   const before = JSON.stringify(state);
-  if (!there || state.index !== stampOf(context)) {
+  const anew = !there || state.index !== stampOf(context);
+  if (anew) {
     await seedShadowIndex(context);
     Object.assign(state, { coverage: '', tree: '' });
   }
@@ -105,10 +109,18 @@ async function captureOnce(
   ]);
   state.tree = tree;
   state.index = stampOf(context);
+  const specials = await findSpecials(context, {
+    known: state.specials,
+    folders: foldersOf([...paths, ...[...looks.newDirs, ...emptyDirs].map((folder) => `${folder}/`)]),
+    tree: anew || thorough ? tree : '',
+    nested,
+  });
+  state.specials = specials.map(({ path }) => path);
   const captured: CapturedTree = {
     tree: isEmptyTree(tree) ? '' : tree,
     skipped: [
-      ...update.skipped,
+      ...update.skipped.filter(({ path }) => !looks.unreadable.some((folder) => isWithin(path, folder))),
+      ...specials.filter(({ path }) => !paths.has(path)),
       ...looks.unreadable.map((path) => ({ path, reason: 'the folder cannot be read (permission denied)' })),
     ],
     permissions: new Map(Object.entries(state.permissions)),
@@ -116,7 +128,7 @@ async function captureOnce(
     nested: [],
   };
   writeState(context, before, state);
-  for (const folder of nested) await captureNested(context, folder, also, captured);
+  for (const folder of nested) await captureNested(context, folder, { also, thorough }, captured);
   return captured;
 }
 
@@ -153,9 +165,10 @@ async function notePermissions(
   update: Awaited<ReturnType<typeof updateIndex>>,
 ): Promise<void> {
   const unusual = new Map(Object.entries(state.permissions));
+  const fileMode = !/^(false|no|off|0)$/i.test(context.config.git.get('core.filemode') ?? '');
   for (const path of [...update.removed, ...update.skipped.map((entry) => entry.path)]) unusual.delete(path);
   for (const [path, stat] of update.recorded) {
-    const mode = unusualMode(stat);
+    const mode = unusualMode(stat, fileMode);
     if (mode === undefined) unusual.delete(path);
     else unusual.set(path, mode);
   }
@@ -166,7 +179,7 @@ async function notePermissions(
 async function captureNested(
   context: CaptureContext,
   folder: BytePath,
-  also: readonly BytePath[],
+  { also, thorough }: { also: readonly BytePath[]; thorough: boolean },
   captured: CapturedTree,
 ): Promise<void> {
   const inside = also.filter((path) => path.startsWith(`${folder}/`));
@@ -180,6 +193,7 @@ async function captureNested(
     }
     const inner = await captureTree(nested.context, {
       also: inside.map((path) => path.slice(folder.length + 1)),
+      thorough,
     });
     captured.nested.push({ path: folder, head: nested.head, tree: inner.tree });
     captured.nested.push(...inner.nested.map((entry) => ({ ...entry, path: below(entry.path) })));

@@ -3,6 +3,7 @@ import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath, onDisk, parentsOf } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
 import { type CaptureContext, shadowGit } from './context.ts';
+import { kindOf } from './specials.ts';
 
 /** A path that a snapshot does not hold although it was there, and why. Protected from any restore. */
 export interface Skipped {
@@ -64,7 +65,7 @@ function lookAt(context: CaptureContext, path: BytePath): string | BigIntStats {
     const stat = lstatSync(absolute, { bigint: true });
     if (stat.isSymbolicLink()) return stat;
     if (stat.isDirectory()) return 'gone'; // the path is a folder now; what it holds has paths of its own
-    if (!stat.isFile()) return `it is ${kindOf(stat)}`;
+    if (!stat.isFile()) return `it is ${kindOf(stat) ?? 'not a regular file'}`;
     const limit = context.config.maxFileSize;
     if (limit > 0 && stat.size > BigInt(limit))
       return `it is larger than pitr.maxFileSize (${stat.size} > ${limit} bytes)`;
@@ -81,13 +82,6 @@ function lookAt(context: CaptureContext, path: BytePath): string | BigIntStats {
 /** A path below a symbolic link is not a path of the tree: what is there belongs to the link's target. */
 function behindSymlink(context: CaptureContext, path: BytePath): boolean {
   return parentsOf(path).some((parent) => lstatSync(onDisk(context.worktree, parent)).isSymbolicLink());
-}
-
-function kindOf(stat: BigIntStats): string {
-  if (stat.isSocket()) return 'a socket';
-  if (stat.isFIFO()) return 'a named pipe';
-  if (stat.isBlockDevice() || stat.isCharacterDevice()) return 'a device';
-  return 'not a regular file';
 }
 
 function sameFile(a: BigIntStats, b: BigIntStats): boolean {

@@ -106,11 +106,11 @@ export interface ListedEntry extends TreeEntry {
   size: number;
 }
 
-/** The entries of a tree: all files below it (`recursive`), or the first level. */
+/** The entries of a tree: all files below it (`recursive`), all folders (`folders`), or the first level. */
 export async function* listTree(
   repository: Repository,
   tree: string,
-  options: { recursive?: boolean; paths?: readonly string[]; sizes?: boolean } = {},
+  options: { recursive?: boolean; folders?: boolean; paths?: readonly string[]; sizes?: boolean } = {},
 ): AsyncGenerator<ListedEntry> {
   if (tree === '') return;
   const sizes = options.sizes === false ? [] : ['-l'];
@@ -120,6 +120,7 @@ export async function* listTree(
     '--full-tree',
     ...sizes,
     ...(options.recursive === true ? ['-r'] : []),
+    ...(options.folders === true ? ['-r', '-d'] : []),
     '--end-of-options',
     tree,
     ...(options.paths ?? []),

@@ -187,11 +187,32 @@ function planFolders(plan: FilePlan, now: RecordedState, target: RecordedState, 
 }
 
 /** Empty folders have no place in a tree for git to match: they follow pathspecs that are plain paths. */
-function folderScope(scope: Scope): (dir: BytePath) => boolean {
+export function folderScope(scope: Scope): (dir: BytePath) => boolean {
   if (scope.paths !== undefined) return () => false;
   if (scope.pathspecs === undefined || scope.pathspecs.length === 0) return () => true;
   const folders = scope.plainFolders ?? [];
   return (dir) => folders.some((folder) => isWithin(dir, folder));
+}
+
+/**
+ * Names what a restore cannot touch since it is recorded nowhere: what is there now, and what was there then.
+ */
+export function showSkipped(
+  plan: FilePlan,
+  scope: Scope,
+  now: readonly ProtectedPath[],
+  then: readonly ProtectedPath[],
+): FilePlan {
+  const inScope = folderScope(scope);
+  const shown = new Set(plan.protected.map(({ path }) => path));
+  const missing = (entries: readonly ProtectedPath[], word: string) =>
+    entries.flatMap(({ path, reason }) => {
+      if (shown.has(path) || !inScope(path)) return [];
+      shown.add(path);
+      return [{ path, reason: `${word}: ${reason}` }];
+    });
+  const added = [...missing(now, 'not recorded'), ...missing(then, 'not in that snapshot')];
+  return { ...plan, protected: [...plan.protected, ...added] };
 }
 
 /** Takes paths out of a plan. */

@@ -2,7 +2,7 @@ import { type Capture, captureWorktree, databasePaths } from '../capture/capture
 import type { CapturedDatabase } from '../databases/engine.ts';
 import type { DatabaseCaptures } from '../databases/registry.ts';
 import { PitrError } from '../errors.ts';
-import { type BytePath, isWithin, unquotePath } from '../git/paths.ts';
+import { type BytePath, bytePath, isWithin, unquotePath } from '../git/paths.ts';
 import { hasMagic, placeOf, requirePathspecs } from '../git/pathspecs.ts';
 import { objectStore } from '../git/objectStore.ts';
 import { git } from '../git/run.ts';
@@ -15,7 +15,7 @@ import { lockLine } from '../timeline/take.ts';
 import { planDatabases, requireRecorded } from './databases.ts';
 import { findObstacles, uncommittedPaths } from './guard.ts';
 import { refuseWhileInterrupted } from './journal.ts';
-import { type FilePlan, leaveAlone, planFiles, type PlanRules, type Scope } from './plan.ts';
+import { type FilePlan, leaveAlone, planFiles, type PlanRules, type Scope, showSkipped } from './plan.ts';
 import type { Context, PreparedRestore, RestoreRequest } from './request.ts';
 import { leftOut, outsideReason, sparseProtection } from './sparse.ts';
 import { parseState, type RecordedState, stateOf } from './target.ts';
@@ -46,7 +46,7 @@ async function prepareLocked(
   const { repository, config } = context;
   await requirePathspecs(repository, request.pathspecs, request.cwd);
   refuseDatabasePaths(context, request);
-  const first = await captureWorktree(repository, config);
+  const first = await captureWorktree(repository, config, { thorough: true });
   await requireMatches(context, request, first, target);
   const also = request.files
     ? obstaclesToRecord(context, await planOnce(context, request, first, target, []))
@@ -64,7 +64,14 @@ async function prepareLocked(
     ...('instant' in request.target ? { instant: request.target.instant } : {}),
     snapshot,
     target,
-    plan: leaveAlone(plan, kept, 'it has uncommitted changes (--keep-changes)'),
+    plan: request.files
+      ? showSkipped(
+          leaveAlone(plan, kept, 'it has uncommitted changes (--keep-changes)'),
+          scopeOf(context, request),
+          capture.skipped,
+          snapshot.skipped.map(({ path, reason }) => ({ path: unquotePath(bytePath(path)), reason })),
+        )
+      : plan,
     databases: databases.plan,
     databasesLeft: databases.left,
     ...(await stagedScope(context, request, target)),

@@ -119,6 +119,46 @@ test('core.fileMode=false: a mode that git does not trust is no change, and cont
   expect(snapshot(repository.path)).toMatchObject({ created: false, snapshot: { id: first.id } });
 });
 
+test('core.fileMode=false: an untracked program is still one after a restore', () => {
+  const repository = plain({ 'core.fileMode': 'false' });
+  repository.write('run.sh', '#!/bin/sh\n', 0o755);
+  roundTrip(repository.path, () => repository.remove('run.sh'));
+  expect(statSync(repository.resolve('run.sh')).mode & 0o777).toBe(0o755);
+});
+
+test('the same settings in the global configuration do no more harm than in the repository', () => {
+  const repository = plain();
+  const file = path.join(scratchFolder(), 'config');
+  writeFileSync(
+    file,
+    '[core]\n\tignoreCase = true\n\tsplitIndex = true\n\tuntrackedCache = true\n\tautocrlf = true\n' +
+      '[feature]\n\tmanyFiles = true\n[sparse]\n\texpectFilesOutsideOfPatterns = true\n',
+  );
+  const env = { GIT_CONFIG_GLOBAL: file };
+  repository.write('A.TXT', 'another file\r\n');
+  const { snapshot: taken } = roundTrip(
+    repository.path,
+    () => {
+      change(repository);
+      repository.remove('A.TXT');
+    },
+    { env },
+  );
+  expect(recordedFiles(repository.path, taken.commit).get('A.TXT')).toBe('another file\r');
+});
+
+test('core.ignoreCase=true where the file system tells cases apart hides no file', () => {
+  const repository = plain({ 'core.ignoreCase': 'true' });
+  repository.write('A.TXT', 'another file\n');
+  repository.write('Untracked.txt', 'another one\n');
+  const { snapshot: taken } = roundTrip(repository.path, () => {
+    for (const name of ['A.TXT', 'Untracked.txt']) repository.remove(name);
+  });
+  const files = recordedFiles(repository.path, taken.commit);
+  expect(files.get('A.TXT')).toBe('another file');
+  expect(files.get('Untracked.txt')).toBe('another one');
+});
+
 test('core.symlinks=false: a link that git wrote as a file is recorded as git tracks it and comes back', () => {
   const repository = plain();
   repository.symlink('link', 'a.txt');

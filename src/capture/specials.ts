@@ -1,0 +1,100 @@
+import { type Dirent, lstatSync, opendirSync, type Stats } from 'node:fs';
+import path from 'node:path';
+import { type BytePath, isWithin, onDisk, parentsOf } from '../git/paths.ts';
+import { type GitOptions, splitNul } from '../git/run.ts';
+import { listTree } from '../git/trees.ts';
+import { writeCache } from '../system/files.ts';
+import { type CaptureContext, shadowGit } from './context.ts';
+import type { Skipped } from './update.ts';
+
+/**
+ * Sockets, named pipes and devices. git never mentions them, so that a snapshot has to look for itself to be able to
+ * say that it left them out. A look at every folder takes 100 ms for 100,000 files: it is taken at the first snapshot
+ * and before a restore; otherwise at the folders in which something changed, and at what was found before.
+ */
+export async function findSpecials(
+  context: CaptureContext,
+  look: {
+    known: readonly BytePath[];
+    folders: ReadonlySet<BytePath>;
+    tree: string;
+    nested: readonly BytePath[];
+  },
+): Promise<Skipped[]> {
+  const folders = new Set(['', ...look.folders]);
+  if (look.tree !== '')
+    for await (const entry of listTree(context.repository, look.tree, { folders: true, sizes: false }))
+      folders.add(entry.path);
+  const found = new Map<BytePath, string>();
+  for (const file of look.known) {
+    const kind = kindAt(context, file);
+    if (kind !== undefined) found.set(file, kind);
+  }
+  for (const folder of folders) {
+    if (look.nested.some((nested) => isWithin(folder, nested))) continue;
+    for (const [file, kind] of specialsIn(context, folder)) found.set(file, kind);
+  }
+  for (const file of await ignoredOf(context, [...found.keys()])) found.delete(file);
+  return [...found].map(([file, kind]) => ({ path: file, reason: `it is ${kind}` }));
+}
+
+/** The folders above paths. */
+export function foldersOf(paths: Iterable<BytePath>): Set<BytePath> {
+  const folders = new Set<BytePath>();
+  for (const file of paths) for (const parent of parentsOf(file)) folders.add(parent);
+  return folders;
+}
+
+function specialsIn(context: CaptureContext, folder: BytePath): [BytePath, string][] {
+  const found: [BytePath, string][] = [];
+  try {
+    const handle = opendirSync(folder === '' ? context.worktree : onDisk(context.worktree, folder), {
+      encoding: 'latin1' as BufferEncoding,
+    });
+    try {
+      for (let entry: Dirent | null = handle.readSync(); entry !== null; entry = handle.readSync()) {
+        const kind = kindOf(entry);
+        if (kind !== undefined) found.push([folder === '' ? entry.name : `${folder}/${entry.name}`, kind]);
+      }
+    } finally {
+      handle.closeSync();
+    }
+  } catch (error) {
+    // Gone, no folder, or one that cannot be read: that is told by those who look for files.
+    if (!['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      throw error;
+  }
+  return found;
+}
+
+function kindAt(context: CaptureContext, file: BytePath): string | undefined {
+  try {
+    return kindOf(lstatSync(onDisk(context.worktree, file)));
+  } catch {
+    return undefined; // gone, or out of sight
+  }
+}
+
+/** What is neither a file, a folder nor a link. */
+export function kindOf(
+  entry: Pick<Stats, 'isSocket' | 'isFIFO' | 'isBlockDevice' | 'isCharacterDevice'>,
+): string | undefined {
+  if (entry.isSocket()) return 'a socket';
+  if (entry.isFIFO()) return 'a named pipe';
+  return entry.isBlockDevice() || entry.isCharacterDevice() ? 'a device' : undefined;
+}
+
+/** What the user ignores need not be mentioned. */
+async function ignoredOf(context: CaptureContext, paths: readonly BytePath[]): Promise<BytePath[]> {
+  if (paths.length === 0) return [];
+  const input = Buffer.from(paths.map((file) => `${file}\0`).join(''), 'latin1');
+  const ask = async (config: GitOptions['config'] = []) => {
+    const args = ['check-ignore', '-z', '--stdin', '--no-index'];
+    return splitNul((await shadowGit(context, args, { input, config, okCodes: [0, 1] })).stdout);
+  };
+  const { exclude } = context.config;
+  if (exclude.length === 0) return ask();
+  const patterns = path.join(context.shadowDir, 'excluded');
+  writeCache(patterns, exclude.map((pattern) => `${pattern}\n`).join(''));
+  return [...(await ask()), ...(await ask([['core.excludesFile', patterns]]))];
+}
