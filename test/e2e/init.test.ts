@@ -132,7 +132,7 @@ describe('without a terminal', () => {
     return repository;
   }
 
-  it('it says what it would do, and changes nothing', () => {
+  it('says what it would do, and changes nothing', () => {
     const repository = found();
     const before = everything(repository.path);
     const shown = pitr(repository.path, ['init']).stdout;
@@ -171,7 +171,7 @@ describe('without a terminal', () => {
     expect(configured(repository)).toBe(set);
   });
 
-  it('it leaves alone what was configured by hand, under another name or as an absolute path', () => {
+  it('leaves alone what was configured by hand, under another name or as an absolute path', () => {
     const repository = found();
     const file = repository.resolve("it's data/app.db");
     repository.git('config', 'pitr.database.shop.path', file);

@@ -192,6 +192,7 @@ test('.git as a symbolic link to a folder elsewhere', () => {
   symlinkSync(store, repository.resolve('.git'));
   roundTrip(repository.path, () => repository.write('a.txt', 'changed\n'), { gitDirs: [store] });
   fsck(repository.path);
+  expect(repository.read('a.txt')).toBe('a\n');
 });
 
 test('a bare repository and the inside of a git directory are refused by name', () => {
