@@ -56,6 +56,10 @@ export const variables: Rows = [
     'As for git.',
   ],
   [
+    'GIT_DIR, GIT_WORK_TREE',
+    'The repository and its working tree, where the current folder is in none, and only both together: git --git-dir=<folder> --work-tree=<folder> pitr.',
+  ],
+  [
     'GIT_*',
     'All others are without effect, and so is git -c: inside a hook they name what git is doing there, which need not be what you see. git -C works.',
   ],
