@@ -1,9 +1,8 @@
 /** What bad input gets: an error on stderr, the same as JSON, the exit code, and nothing changed. */
 import { execFileSync } from 'node:child_process';
 import { rmSync, truncateSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type PitrOptions, pitr } from '../support/cli.ts';
+import { command, type PitrOptions, pitr } from '../support/cli.ts';
 import { sqlite } from '../support/databases.ts';
 import { cleanEnvironment, testIdentity } from '../support/environment.ts';
 import { everything, sha256sums } from '../support/fingerprint.ts';
@@ -88,9 +87,8 @@ describe('where there is nothing to work on', () => {
   it('a folder that is gone: exit 1, without blaming git-pitr', () => {
     const repository = worked();
     const gone = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"';
-    const program = path.resolve(import.meta.dirname, '../../dist/git-pitr.js');
     const ran = () =>
-      execFileSync('sh', ['-c', gone, 'sh', process.execPath, program, 'list'], {
+      execFileSync('sh', ['-c', gone, 'sh', process.execPath, command, 'list'], {
         cwd: repository.path,
         env: cleanEnvironment(),
         encoding: 'utf8',
@@ -100,10 +98,12 @@ describe('where there is nothing to work on', () => {
     expect(ran).not.toThrow(/defect/);
   });
 
-  it('GIT_DIR of another place: it is not followed, and the error says so', () => {
+  it('GIT_DIR of another place, alone as hooks set it: it is not followed, and the error says so', () => {
     const repository = worked();
-    const env = { GIT_DIR: repository.resolve('.git'), GIT_WORK_TREE: repository.path };
-    expect(failure(scratchFolder(), ['list'], { env }).hints).toContain('GIT_DIR is set');
+    const env = { GIT_DIR: repository.resolve('.git') };
+    expect(failure(scratchFolder(), ['list'], { env }).hints).toContain(
+      `GIT_DIR (${env.GIT_DIR}) counts only`,
+    );
   });
 
   it('no snapshot yet: list says so, and the rest is exit 5 with the way to the first', () => {
@@ -129,7 +129,6 @@ describe('selectors', () => {
     ['a time before the first', '@{2026-11-19}', 5],
     ['a time that is none', '@{soonish}', 2],
     ['a time to come', '@{2999-01-01}', 2],
-    ['what looks like an option', '--exec=ls', 2],
   ])('%s (%s): exit %i from every command that takes one', (_, selector, code) => {
     const repository = shared;
     const env = { GIT_COMMITTER_DATE: '2026-11-21T12:00:00.000Z' };
@@ -139,6 +138,15 @@ describe('selectors', () => {
       ['restore', '--snapshot', selector],
     ])
       expect(failure(repository.path, args, { env }).code).toBe(code);
+  });
+
+  it('what looks like an option is one for show and diff, and the value of --snapshot, as in git', () => {
+    for (const args of [
+      ['show', '--exec=ls'],
+      ['diff', '--exec=ls'],
+    ])
+      expect(failure(shared.path, args).code).toBe(2);
+    expect(failure(shared.path, ['restore', '--snapshot', '--exec=ls']).code).toBe(5);
   });
 
   it('an ambiguous prefix: exit 2, with all candidates in the hints and as JSON', () => {
@@ -273,7 +281,7 @@ describe('other commands', () => {
     repository.git('config', key, value);
     const refused = failure(repository.path, ['snapshot']);
     expect(refused.code).toBe(2);
-    expect(refused.message).toContain(key.replace('.path', ''));
+    expect(refused.message).toContain(/database\.(.* .*)\./.exec(key)?.[1] ?? key);
   });
 
   it('a GIT_COMMITTER_DATE that is no time: exit 2, naming it', () => {

@@ -197,7 +197,7 @@ test('a nested repository that git cannot read is left out with the reason, and 
   const { plan } = restore(repository.path, ['--snapshot', 'latest~1']);
   expect(repository.read('inner/inner.txt')).toBe('changed\n');
   expect(repository.read('a.txt')).toBe('a\n');
-  expect(plan.protected.map((entry) => entry.path)).toEqual(['inner/inner.txt']);
+  expect(plan.protected.map((entry) => entry.path)).toEqual(['inner/inner.txt', 'inner']);
 });
 
 test('a nested repository of another object format is recorded in the format of the outer one', () => {
