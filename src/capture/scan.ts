@@ -42,6 +42,8 @@ export async function scan(place: ShadowPlace, patterns: readonly string[]): Pro
     if (!path.endsWith('/')) result.changed.add(path);
     else classifyFolder(place, path.slice(0, -1), result, folders);
   }
+  // git says nothing of a folder in the place of a file that the index has.
+  for (const path of result.gone) if (isFolder(place, path)) classifyFolder(place, path, result, folders);
   if (folders.length > 0) await expandFolders(place, patterns, folders, result);
   return result;
 }
@@ -65,14 +67,16 @@ async function scanKnown(place: ShadowPlace, result: Scan): Promise<void> {
     '--no-renames',
     '--ignore-submodules=none',
   ]);
-  let status = '';
+  // A header and a path in turn; a path may begin with a colon too.
+  let header = '';
   for await (const record of nulRecords(running.stdout)) {
-    if (record.startsWith(':')) {
-      status = record.at(-1) ?? '';
+    if (header === '') {
+      header = record;
       continue;
     }
-    if (status === 'D') result.gone.add(record);
+    if (header.endsWith('D')) result.gone.add(record);
     result.changed.add(record);
+    header = '';
   }
   const { stderr } = await running.end();
   // git passes over what it may not look at, and would let the old content stand for it.
@@ -89,6 +93,15 @@ async function findUnreachable(place: ShadowPlace, result: Scan): Promise<void> 
     }
   }
   await running.end();
+}
+
+/** True for a real folder, all the way: what is behind a symbolic link is not of this tree. */
+function isFolder(place: ShadowPlace, path: BytePath): boolean {
+  try {
+    return [...parentsOf(path), path].every((part) => lstatSync(onDisk(place.worktree, part)).isDirectory());
+  } catch {
+    return false; // gone, as git said
+  }
 }
 
 function isReadable(path: Buffer): boolean {

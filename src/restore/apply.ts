@@ -33,8 +33,15 @@ export interface Applier {
 /** What `lstat` says of every path of a plan. */
 export function lookAtPlan(root: string, plan: FilePlan): Map<BytePath, BigIntStats> {
   const seen = new Map<BytePath, BigIntStats>();
+  const links = new Map<BytePath, boolean>();
+  const isLink = (folder: BytePath) => {
+    const known = links.get(folder) ?? statOf(root, folder)?.isSymbolicLink() === true;
+    links.set(folder, known);
+    return known;
+  };
   for (const { path } of plan.entries) {
-    const stat = statOf(root, path);
+    // Behind a link that this very plan takes away there is nothing of ours.
+    const stat = parentsOf(path).some(isLink) ? undefined : statOf(root, path);
     if (stat !== undefined) seen.set(path, stat);
   }
   return seen;

@@ -9,7 +9,7 @@ import { copiesIn } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
 import { restoreDatabase } from './databases.ts';
 import type { Operation } from './journal.ts';
-import type { FilePlan, PlanEntry } from './plan.ts';
+import { type FilePlan, type PlanEntry, unrecordable } from './plan.ts';
 import { presentState } from './prepare.ts';
 import type { Context } from './request.ts';
 import { stageFiles } from './stage.ts';
@@ -47,7 +47,7 @@ export async function wayTo(
       ...optional('permissions', now.permissions.get(entry.path)),
     };
     if (now.skipped.has(entry.path)) {
-      way.plan.protected.push({ path: entry.path, reason: 'what is there now could not be recorded' });
+      way.plan.protected.push({ path: entry.path, reason: unrecordable, missed: true });
       continue;
     }
     if (sameSide(is, wanted)) continue;

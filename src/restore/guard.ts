@@ -53,6 +53,8 @@ export function findObstacles(root: string, entries: readonly PlanEntry[]): Obst
       obstacles.push({ ...inTheWay, of: path });
       continue;
     }
+    // Below a file or link that the plan takes away there is nothing yet; a look would go through the link.
+    if (parentsOf(path).some((parent) => goes.has(parent))) continue;
     const kind = kindAt(root, path);
     // A folder that the plan itself empties is no obstacle; one that keeps something else fails in `apply`, harmlessly.
     if (kind === undefined || (kind === 'folder' && (holders.has(path) || isEmptyFolder(root, path))))

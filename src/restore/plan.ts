@@ -132,14 +132,21 @@ function add(
     skippedReason(entry.path, now, target) ??
     keepNewReason(entry, rules);
   if (reason === undefined) plan.entries.push(entry);
-  else plan.protected.push({ path: entry.path, reason });
+  else
+    plan.protected.push({
+      path: entry.path,
+      reason,
+      ...(reason === unrecordable ? { missed: true } : {}),
+    });
 }
+
+export const unrecordable = 'what is there now could not be recorded';
 
 /** What a snapshot left out was there all the same: its absence from the tree says nothing (GitButler #3633 #3686). */
 function skippedReason(path: BytePath, now: RecordedState, target: RecordedState): string | undefined {
   const within = (skipped: ReadonlySet<BytePath>) =>
     skipped.has(path) || parentsOf(path).some((parent) => skipped.has(parent));
-  if (within(now.skipped)) return 'what is there now could not be recorded';
+  if (within(now.skipped)) return unrecordable;
   if (within(target.skipped)) return 'it was left out of that snapshot';
   return undefined;
 }

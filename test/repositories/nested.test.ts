@@ -194,7 +194,7 @@ test('a nested repository that git cannot read is left out with the reason, and 
   expect(taken.snapshot.skipped).toEqual([
     { path: 'inner', reason: expect.stringContaining('cannot be read') as string },
   ]);
-  const { plan } = restore(repository.path, ['--snapshot', 'latest~1']);
+  const { plan } = restore(repository.path, ['--snapshot', 'latest~1'], { expectCode: 3 });
   expect(repository.read('inner/inner.txt')).toBe('changed\n');
   expect(repository.read('a.txt')).toBe('a\n');
   expect(plan.protected.map((entry) => entry.path)).toEqual(['inner/inner.txt', 'inner']);
