@@ -2,6 +2,7 @@ import { type Capture, captureWorktree } from '../capture/capture.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import { type BytePath, displayPath } from '../git/paths.ts';
+import { requireIndexFree } from '../git/indexFree.ts';
 import { diffTrees } from '../git/trees.ts';
 import { currentTime } from '../system/clock.ts';
 import { crashPoint } from '../system/crashPoint.ts';
@@ -50,6 +51,7 @@ export async function executeRestore(
   const lock = await lockLine(repository, config, 'restore');
   try {
     refuseWhileInterrupted(repository);
+    if (prepared.staged) await requireIndexFree(repository, config.lockTimeout);
     await requireFree(context, prepared.databases);
     const now = await takeSafety(context, prepared);
     const outcome = { safety: { id: now.id, commit: now.commit }, databasesLeft: prepared.databasesLeft };

@@ -48,22 +48,22 @@ describe('what takes the place of something else', () => {
     nothing: () => {},
   };
   const pairs = Object.keys(kinds)
-    .flatMap((then) => Object.keys(kinds).map((now) => ({ then, now, at: `things/${then}, now ${now}` })))
-    .filter(({ then, now }) => then !== now);
+    .flatMap((was) => Object.keys(kinds).map((is) => ({ was, is, at: `things/${was}, now ${is}` })))
+    .filter(({ was, is }) => was !== is);
 
   /** Every pair in one working tree; `real` holds what links to folders lead to. */
   function scene(): TestRepository {
     const files = { 'real/inside.txt': 'theirs\n', 'real/deep/er/inside.txt': 'theirs\n' };
     const repository = scratchRepository({ files, commit: true });
     mkdirSync(repository.resolve('things'));
-    for (const { then, at } of pairs) kinds[then]?.(repository, at);
+    for (const { was, at } of pairs) kinds[was]?.(repository, at);
     return repository;
   }
 
   function change(repository: TestRepository): void {
-    for (const { then, now, at } of pairs) {
-      if (then !== 'nothing') repository.remove(at);
-      kinds[now]?.(repository, at);
+    for (const { was, is, at } of pairs) {
+      if (was !== 'nothing') repository.remove(at);
+      kinds[is]?.(repository, at);
     }
   }
 

@@ -149,7 +149,7 @@ describe('the state of the repository', () => {
     repository.commit('ours');
     repository.write('a.txt', 'ours again\n');
     repository.commit('ours again');
-    expect(() => repository.git(...args)).toThrow();
+    expect(() => repository.git(...args)).toThrow(/Command failed: git/);
     const status = repository.git('status');
     const unmerged = repository.git('ls-files', '--unmerged');
     expect(unmerged).not.toBe('');
