@@ -91,8 +91,12 @@ export function databasePaths(repository: Repository, config: Config): BytePath[
   return config.databases
     .flatMap(({ path: file }) => (file === undefined ? [] : [followLinks(file)]))
     .filter((file) => file.startsWith(inside))
-    .map((file) => bytePath(file.slice(inside.length)))
-    .flatMap((file) => [file, `${file}-wal`, `${file}-shm`, `${file}-journal`]);
+    .flatMap((file) => withCompanions(bytePath(file.slice(inside.length))));
+}
+
+/** A SQLite file and what SQLite keeps beside it. */
+export function withCompanions(file: BytePath): BytePath[] {
+  return [file, `${file}-wal`, `${file}-shm`, `${file}-journal`];
 }
 
 /** The tree with nested repositories put in their places. */

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Config, DatabaseConfig } from '../config/config.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import type { Repository } from '../git/repository.ts';
-import { ensurePrivateDir, randomId } from '../system/files.ts';
+import { ensurePrivateDir, followLinks, randomId } from '../system/files.ts';
 import type { CapturedDatabase, DatabaseEngine, EngineContext, FailedDatabase } from './engine.ts';
 
 /** The registered databases of a repository, whatever their engines. */
@@ -77,7 +77,7 @@ export async function captureDatabases(
       const captured = await withEngine(repository, config, database, (engine, context) =>
         engine.capture(context, previous.get(database.name)),
       );
-      result.captured.push(captured);
+      result.captured.push({ ...captured, ...placeOf(repository, database) });
     } catch (error) {
       result.failed.push({
         name: database.name,
@@ -89,6 +89,12 @@ export async function captureDatabases(
     }
   }
   return result;
+}
+
+/** Where its file is: a restore to this snapshot must know it for a database, even when it is no longer registered. */
+function placeOf(repository: Repository, { path: file }: DatabaseConfig): { path?: string } {
+  const place = file === undefined ? '' : path.relative(repository.worktree, followLinks(file));
+  return place === '' || place === '..' || place.startsWith('../') ? {} : { path: place };
 }
 
 function failureOf(error: unknown): FailedDatabase['kind'] {

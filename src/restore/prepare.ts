@@ -1,4 +1,4 @@
-import { type Capture, captureWorktree, databasePaths } from '../capture/capture.ts';
+import { type Capture, captureWorktree, databasePaths, withCompanions } from '../capture/capture.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import type { DatabaseCaptures } from '../databases/registry.ts';
 import { PitrError } from '../errors.ts';
@@ -175,7 +175,7 @@ async function planOnce(
 ): Promise<FilePlan> {
   if (!request.files) return { entries: [], protected: [], createDirs: [], removeDirs: [] };
   const present = presentState(capture);
-  const protect = await protections(context, present.gitlinks.keys());
+  const protect = await protections(context, target, present.gitlinks.keys());
   const history = 'source' in request.target && request.target.source === 'history';
   const deletable = history ? await (await import('./history.ts')).trackedPaths(context) : undefined;
   const rules: PlanRules = {
@@ -198,11 +198,20 @@ function scopeOf(context: Context, request: RestoreRequest): Scope {
 }
 
 /** Paths that no restore of files touches: registered databases, and what a sparse checkout left out. */
-async function protections(context: Context, nested: Iterable<BytePath>): Promise<PlanRules['protect']> {
+async function protections(
+  context: Context,
+  target: RecordedState,
+  nested: Iterable<BytePath>,
+): Promise<PlanRules['protect']> {
   const databases = new Set(databasePaths(context.repository, context.config));
+  // The snapshot has no file there because it has a database: what is there now is not new, and not to be deleted.
+  const then = new Set(
+    target.databases.flatMap(({ path }) => (path === undefined ? [] : withCompanions(bytePath(path)))),
+  );
   const sparse = await sparseProtection(context, nested);
   return (path, action) => {
     if (databases.has(path)) return 'it belongs to a registered database (restore it with --db)';
+    if (then.has(path)) return 'it was a registered database then; register it again to restore it';
     return sparse(path, action);
   };
 }

@@ -17,6 +17,7 @@ const database = z.looseObject({
   version: text(100).optional(),
   tables: z.record(text(500), count).optional(),
   time: text(40).optional(),
+  path: text(20_000).optional(),
 });
 
 const reason = z.object({ path: text(20_000), reason: text(2000) });

@@ -31,6 +31,8 @@ export interface SnapshotDatabase {
   tables?: Record<string, number>;
   /** Instant of the copy, RFC 3339. */
   time?: string;
+  /** Its file, from the top of the worktree; absent for one that is elsewhere. */
+  path?: string;
 }
 
 /** One recorded state, as `--json` shows it. */

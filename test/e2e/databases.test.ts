@@ -155,6 +155,44 @@ describe('a database file', () => {
     expect(rows(repository.resolve('data/deep/shop.db'))).toBe('1');
   });
 
+  it('that is no longer registered is not deleted by a restore to when it was: it was there', () => {
+    const repository = scratchRepository({ files: { 'a.txt': 'a\n' } });
+    const file = repository.resolve('data.sqlite');
+    sqlite(file, 'CREATE TABLE t(x); INSERT INTO t VALUES (1)');
+    pitr(repository.path, ['init', '--yes']);
+    pitr(repository.path, ['snapshot']);
+    repository.git('config', '--remove-section', 'pitr.database.data');
+    repository.write('a.txt', 'changed\n');
+    const args = ['restore', '--snapshot', 'latest', '--yes', '--json'];
+    const { plan } = pitr(repository.path, args).json<Shown>();
+    expect(plan.protected).toEqual([
+      { path: 'data.sqlite', reason: expect.stringContaining('register it again') },
+    ]);
+    expect(rows(file)).toBe('1');
+    expect(repository.read('a.txt')).toBe('a\n');
+  });
+
+  it('that an older snapshot holds as a file is left alone, and --into gives that file', () => {
+    const repository = scratchRepository({ files: { 'a.txt': 'a\n' } });
+    const file = repository.resolve('data.sqlite');
+    sqlite(file, 'CREATE TABLE t(x); INSERT INTO t VALUES (1)');
+    pitr(repository.path, ['snapshot']);
+    pitr(repository.path, ['init', '--yes']);
+    sqlite(file, 'UPDATE t SET x = 2');
+    const { plan } = pitr(repository.path, [
+      'restore',
+      '--snapshot',
+      'latest',
+      '--yes',
+      '--json',
+    ]).json<Shown>();
+    expect(plan.protected).toMatchObject([{ path: 'data.sqlite' }]);
+    expect(rows(file)).toBe('2');
+    const out = `${scratchFolder()}/out`;
+    pitr(repository.path, ['restore', '--snapshot', 'latest~1', '--into', out]);
+    expect(rows(`${out}/data.sqlite`)).toBe('1');
+  });
+
   it('of which only the WAL is left is not made again under it: refused, with what to do', async () => {
     const repository = scratchRepository({ files: { '.gitignore': '*.db*\n' } });
     const file = repository.resolve('shop.db');
