@@ -56,6 +56,10 @@ export const variables: Rows = [
     'As for git.',
   ],
   [
+    'GIT_DIR, GIT_WORK_TREE',
+    'Only both together, and only where the folder itself leads to no repository: for files whose git directory lies elsewhere (dotfiles, say).',
+  ],
+  [
     'GIT_*',
     'All others are without effect, and so is git -c: inside a hook they name what git is doing there, which need not be what you see. git -C works.',
   ],

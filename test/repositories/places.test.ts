@@ -13,7 +13,7 @@ import { expect, test } from 'vitest';
 import { pitr } from '../support/cli.ts';
 import { hashTree } from '../support/hash-tree.ts';
 import { scratchFolder, scratchRepository, type TestRepository } from '../support/scratch.ts';
-import { frozen, fsck, git, recordedFiles, restore, roundTrip, snapshot } from './support/round-trip.ts';
+import { frozen, git, recordedFiles, restore, roundTrip, snapshot } from './support/round-trip.ts';
 
 interface Failure {
   error: { kind: string; message: string; hints: string[] };
@@ -191,7 +191,7 @@ test('.git as a symbolic link to a folder elsewhere', () => {
   renameSync(repository.resolve('.git'), store);
   symlinkSync(store, repository.resolve('.git'));
   roundTrip(repository.path, () => repository.write('a.txt', 'changed\n'), { gitDirs: [store] });
-  fsck(repository.path);
+  expect(readdirSync(path.join(store, 'pitr'))).toContain('lines');
 });
 
 test('a bare repository and the inside of a git directory are refused by name', () => {
