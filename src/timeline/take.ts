@@ -2,6 +2,7 @@ import { realpathSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { type Capture, captureWorktree, worktreeContext } from '../capture/capture.ts';
 import { shadowIndex } from '../capture/context.ts';
+import { keepLfsObjects } from '../capture/lfs.ts';
 import { readRefs } from '../capture/refs.ts';
 import { type Config, readConfig } from '../config/config.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
@@ -113,6 +114,7 @@ async function takeOnce(
   });
   const databases = await databasesOf(repository, config, options);
   if (early !== undefined && !(await wasRight(early))) throw new WrongGuess();
+  await keepLfsObjects(repository, config, capture, (await tip).files);
   const recorded = await recordSnapshot(repository, {
     type: options.type,
     trigger: options.trigger,

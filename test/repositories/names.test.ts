@@ -47,12 +47,13 @@ test('a folder becomes a file and back, with empty and ignored things in it', ()
   const repository = plain();
   repository.write('.gitignore', '*.o\n');
   mkdirSync(repository.resolve('dir/empty'));
-  roundTrip(repository.path, () => {
+  const { plan } = roundTrip(repository.path, () => {
     repository.remove('dir');
     repository.write('dir', 'a file now\n', 0o755);
     repository.remove('a.txt');
     mkdirSync(repository.resolve('a.txt/nothing'), { recursive: true });
   });
+  expect(plan.create.map((entry) => entry.path)).toEqual(['a.txt', 'dir/b.txt', 'dir/sub/c.txt']);
 });
 
 test.each([
@@ -80,13 +81,14 @@ test.each([['true'], ['false']])(
     repository.commit('cases');
     repository.git('config', 'core.ignoreCase', value);
     repository.write('ReadME', 'untracked\n');
-    roundTrip(repository.path, () => {
+    const { plan } = roundTrip(repository.path, () => {
       repository.write('README', 'changed\n');
       repository.remove('readme');
       repository.remove('folder');
       repository.write('fOLDER/z', 'new\n');
       repository.remove('ReadME');
     });
+    expect(plan.create.map((entry) => entry.path)).toEqual(['ReadME', 'folder/x', 'readme']);
   },
 );
 
@@ -247,8 +249,9 @@ test('folders nested 300 deep, empty and not', () => {
   const deep = Array.from({ length: 300 }, (_, level) => `d${level % 10}`).join('/');
   mkdirSync(repository.resolve(`empty/${deep}`), { recursive: true });
   repository.write(`full/${deep}/x.txt`, 'x\n');
-  roundTrip(repository.path, () => {
+  const { plan } = roundTrip(repository.path, () => {
     repository.remove('empty');
     repository.remove('full');
   });
+  expect(plan.directories.create).toEqual([`empty/${deep}`]);
 });
