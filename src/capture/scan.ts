@@ -65,14 +65,16 @@ async function scanKnown(place: ShadowPlace, result: Scan): Promise<void> {
     '--no-renames',
     '--ignore-submodules=none',
   ]);
-  let status = '';
+  // A header and a path in turn; a path may begin with a colon too.
+  let header = '';
   for await (const record of nulRecords(running.stdout)) {
-    if (record.startsWith(':')) {
-      status = record.at(-1) ?? '';
+    if (header === '') {
+      header = record;
       continue;
     }
-    if (status === 'D') result.gone.add(record);
+    if (header.endsWith('D')) result.gone.add(record);
     result.changed.add(record);
+    header = '';
   }
   const { stderr } = await running.end();
   // git passes over what it may not look at, and would let the old content stand for it.

@@ -20,6 +20,7 @@ import { findSpecials, foldersOf } from './specials.ts';
 import { isEmptyTree } from './staged.ts';
 import { type CaptureState, readState, stampOf, writeState } from './state.ts';
 import { type Skipped, updateIndex } from './update.ts';
+import { userIndexKeys } from './userIndex.ts';
 
 /** One working tree as git objects, with what a tree cannot say beside it. Paths are relative to the worktree. */
 export interface CapturedTree {
@@ -78,7 +79,8 @@ async function captureOnce(
     await seedShadowIndex(context);
     Object.assign(state, { coverage: '', tree: '' });
   }
-  const coverage = coverageFingerprint(context);
+  state.userIndex = userIndexKeys(context, state.userIndex);
+  const coverage = coverageFingerprint(context, state.userIndex.paths);
   const patterns = coveragePatterns(context);
   const fits = early !== undefined && early.key === scanKey(context, patterns);
   const looks = await (fits ? early.scan : scan(context, patterns));

@@ -1,4 +1,5 @@
 import { type Capture, captureWorktree, databasePaths } from '../capture/capture.ts';
+import { retryIfLost } from '../capture/retry.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import type { DatabaseCaptures } from '../databases/registry.ts';
 import { PitrError } from '../errors.ts';
@@ -13,10 +14,11 @@ import { snapshotAt } from '../timeline/select.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { lockLine } from '../timeline/take.ts';
 import { planDatabases, requireRecorded } from './databases.ts';
-import { findObstacles, uncommittedPaths } from './guard.ts';
+import { findObstacles, trackedPaths, uncommittedPaths } from './guard.ts';
+import { planIndex, uncommittedInIndex } from './indexPlan.ts';
 import { refuseWhileInterrupted } from './journal.ts';
 import { type FilePlan, leaveAlone, planFiles, type PlanRules, type Scope, showSkipped } from './plan.ts';
-import type { Context, PreparedRestore, RestoreRequest } from './request.ts';
+import type { Context, PreparedRestore, Replanned, RestoreRequest } from './request.ts';
 import { leftOut, outsideReason, sparseProtection } from './sparse.ts';
 import { parseState, type RecordedState, stateOf } from './target.ts';
 
@@ -31,7 +33,7 @@ export async function prepareRestore(context: Context, request: RestoreRequest):
   const { snapshot, target } = await resolveTarget(context, request);
   const lock = await lockLine(repository, config, 'restore');
   try {
-    return await prepareLocked(context, request, snapshot, target);
+    return await retryIfLost(repository, () => prepareLocked(context, request, snapshot, target));
   } finally {
     lock.release();
   }
@@ -48,41 +50,52 @@ async function prepareLocked(
   refuseDatabasePaths(context, request);
   const first = await captureWorktree(repository, config, { thorough: true });
   await requireMatches(context, request, first, target);
-  const also = request.files
-    ? obstaclesToRecord(context, await planOnce(context, request, first, target, []))
-    : [];
+  const firstPlan = await planOnce(context, request, first, target, []);
+  const also = obstaclesToRecord(context, firstPlan);
   const capture = also.length === 0 ? first : await captureWorktree(repository, config, { also });
-  const plan = await planOnce(context, request, capture, target, also);
-  const uncommitted = await uncommittedPaths(repository, plan);
+  const plan = also.length === 0 ? firstPlan : await planOnce(context, request, capture, target, also);
+  const present = presentState(capture);
+  const planStaged = async (now: RecordedState) =>
+    request.staged ? planIndex(repository, now, target, scopeOf(context, request)) : [];
+  const index = await planStaged(present);
+  const uncommitted = new Set([
+    ...(await uncommittedPaths(repository, plan)),
+    ...(await uncommittedInIndex(repository, present, index)),
+  ]);
   const kept = request.keepChanges ? uncommitted : new Set<BytePath>();
-  const present = await currentCopies(context, request);
+  const copies = await currentCopies(context, request);
   const elsewhere = await copiesElsewhere(context, request, snapshot, target);
-  const databases = planDatabases(config, request.databases, present.captured, target.databases, elsewhere);
-  requireRecorded(databases.plan, present.failed);
+  const databases = planDatabases(config, request.databases, copies.captured, target.databases, elsewhere);
+  requireRecorded(databases.plan, copies.failed);
+  const keep = (whole: Replanned): Replanned => ({
+    plan: leaveAlone(whole.plan, kept, 'it has uncommitted changes (--keep-changes)'),
+    index: whole.index.filter(({ path }) => !kept.has(path)),
+  });
+  const planned = keep({ plan, index });
+  const left = snapshot.skipped.map(({ path, reason }) => ({ path: unquotePath(bytePath(path)), reason }));
+  const shown = request.files
+    ? { ...planned, plan: showSkipped(planned.plan, scopeOf(context, request), capture.skipped, left) }
+    : planned;
   return {
     kind: 'restore',
     ...('instant' in request.target ? { instant: request.target.instant } : {}),
     snapshot,
     target,
-    plan: request.files
-      ? showSkipped(
-          leaveAlone(plan, kept, 'it has uncommitted changes (--keep-changes)'),
-          scopeOf(context, request),
-          capture.skipped,
-          snapshot.skipped.map(({ path, reason }) => ({ path: unquotePath(bytePath(path)), reason })),
-        )
-      : plan,
+    ...shown,
+    capture,
     databases: databases.plan,
     databasesLeft: databases.left,
-    ...(await stagedScope(context, request, target)),
     uncommitted: new Set([...uncommitted].filter((path) => !kept.has(path))),
     changedDatabases: [],
     also,
     replan: async (now) =>
-      leaveAlone(
-        await planOnce(context, request, now, target, also),
-        kept,
-        'it has uncommitted changes (--keep-changes)',
+      keep(
+        now === capture
+          ? { plan, index }
+          : {
+              plan: await planOnce(context, request, now, target, also),
+              index: await planStaged(presentState(now)),
+            },
       ),
   };
 }
@@ -160,7 +173,6 @@ export function presentState(capture: Capture, databases: readonly CapturedDatab
     files: capture.files,
     staged: capture.staged,
     ...parseState(capture.state),
-    conflicts: capture.state.get('conflicts') ?? '',
     skipped: new Set(capture.skipped.map(({ path }) => path)),
     databases: [...databases],
   };
@@ -177,7 +189,7 @@ async function planOnce(
   const present = presentState(capture);
   const protect = await protections(context, present.gitlinks.keys());
   const history = 'source' in request.target && request.target.source === 'history';
-  const deletable = history ? await (await import('./history.ts')).trackedPaths(context) : undefined;
+  const deletable = history ? await trackedPaths(context.repository) : undefined; // it says nothing of other files
   const rules: PlanRules = {
     scope: scopeOf(context, request),
     keepNew: request.keepNew,
@@ -244,20 +256,6 @@ async function currentCopies(context: Context, request: RestoreRequest): Promise
     ...config,
     databases: config.databases.filter(({ name }) => names.includes(name)),
   });
-}
-
-/** What of the index comes back. */
-async function stagedScope(
-  context: Context,
-  request: RestoreRequest,
-  target: RecordedState,
-): Promise<Pick<PreparedRestore, 'staged' | 'stagedPaths'>> {
-  if (!request.staged) return { staged: false };
-  const { indexTree } = await import('./staged.ts');
-  const tree = await indexTree(context.repository, target);
-  if (request.pathspecs.length === 0) return { staged: true };
-  const { stagedPathsOf } = await import('./stagedPaths.ts');
-  return { staged: true, stagedPaths: await stagedPathsOf(context, request, target, tree) };
 }
 
 /** Error: `noMatch` for a path that is a registered database's: it is none of the files. */

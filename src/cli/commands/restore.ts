@@ -71,7 +71,9 @@ export async function carryOutPrepared(
     return partial;
   }
   const agreed = options['force'] === true || options['yes'] === true || changesNothing(prepared);
+  let shown = false;
   if (!agreed && terminal.interactive) {
+    shown = true;
     terminal.print(planText(prepared, terminal));
     const warning = prepared.uncommitted.size > 0 ? ' The uncommitted changes are recorded first.' : '';
     if (!(await confirm(`Carry this out?${warning}`))) {
@@ -85,10 +87,12 @@ export async function carryOutPrepared(
   }
   const { startProgress } = await import('../progress.ts');
   const progress = startProgress(terminal, prepared.plan.entries.length, 'restoring');
-  const outcome = await executeRestore(context, prepared, { force: true, onStep: progress.step }).finally(
-    progress.end,
-  );
-  if (agreed || !terminal.interactive) terminal.print(planText(prepared, terminal));
+  const outcome = await executeRestore(context, prepared, {
+    force: true,
+    atOnce: !shown,
+    onStep: progress.step,
+  }).finally(progress.end);
+  if (!shown) terminal.print(planText(prepared, terminal));
   for (const { name, reason } of prepared.databasesLeft)
     terminal.warn(`the database ${name} was left as it is: ${reason}`);
   terminal.print(
