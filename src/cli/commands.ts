@@ -238,6 +238,17 @@ export const commands: readonly CommandSpec[] = [
         describe: 'Do not ask, and go on over uncommitted changes (they are recorded first)',
       },
       'keep-changes': { type: 'boolean', describe: 'Leave paths with uncommitted changes alone' },
+      merge: {
+        type: 'boolean',
+        describe:
+          'Take back only what changed between that snapshot and the next, and merge it into what is there now (files only); nothing of yours is overwritten, so --force is not needed',
+      },
+      base: {
+        type: 'string',
+        value: 'snapshot',
+        describe:
+          'With --merge: the state right after the unwanted change, in the place of the next snapshot',
+      },
       'keep-new': { type: 'boolean', describe: 'Leave files alone that did not exist then' },
       yes: { type: 'boolean', alias: 'y', describe: 'Answer every question with yes: the same as --force' },
       continue: { type: 'boolean', describe: 'Finish an interrupted restore' },

@@ -7,6 +7,7 @@ import { lockLine, type Taken, takeSnapshotLocked } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
 import { requireFree, requireRecorded, restoreDatabase } from './databases.ts';
 import { copiesAt, databasesMadeBy, driveTo } from './drive.ts';
+import { holdContents, releaseContents } from './hold.ts';
 import {
   beginOperation,
   finishOperation,
@@ -175,6 +176,7 @@ async function carryOut(
       ),
       copies: new Map(now.databases.map((copy) => [copy.name, copy])),
     };
+    if (run.operation.holds !== undefined) await holdContents(repository, run.operation.holds);
     beginOperation(repository, run.operation);
     crashPoint('after-journal');
     try {
@@ -193,6 +195,7 @@ async function carryOut(
       throw await takenBack(context, run, error);
     }
     finishOperation(repository);
+    if (run.operation.holds !== undefined) await releaseContents(repository);
     crashPoint('after-finish');
   } finally {
     stage.remove();
@@ -213,6 +216,7 @@ function operationOf(prepared: PreparedRestore, now: Taken, databases: string[])
     databases,
     databasesBefore: {},
     index: prepared.index,
+    ...(plan.contents === undefined || plan.contents === '' ? {} : { holds: plan.contents }),
   };
 }
 
@@ -252,6 +256,7 @@ async function takenBack(context: Context, run: Run, error: unknown): Promise<un
     await driveTo(context, run.operation, 'before', { force: true });
     const made = databasesMadeBy(context, run.operation, await copiesAt(context, run.operation, 'before'));
     forgetOperation(repository);
+    if (run.operation.holds !== undefined) await releaseContents(repository);
     const but = made.length === 0 ? '' : `, but for what was not there: ${made.join(', ')}`;
     return new PitrError(
       kind,

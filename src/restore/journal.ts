@@ -30,6 +30,8 @@ export interface Operation {
   databasesBefore: Record<string, string>;
   /** What it does to the index. */
   index: IndexChange[];
+  /** Of a merge: the commit with new content that is in no snapshot, kept by `hold.ts` until the end. */
+  holds?: string;
 }
 
 function journalFile(repository: Repository): string {

@@ -17,6 +17,7 @@ import { planDatabases, requireRecorded } from './databases.ts';
 import { findObstacles, trackedPaths, uncommittedPaths } from './guard.ts';
 import { planIndex, uncommittedInIndex } from './indexPlan.ts';
 import { refuseWhileInterrupted } from './journal.ts';
+import { type MergeBase, readMergeBase } from './mergeBase.ts';
 import { type FilePlan, leaveAlone, planFiles, type PlanRules, type Scope, showSkipped } from './plan.ts';
 import type { Context, PreparedRestore, Replanned, RestoreRequest } from './request.ts';
 import { leftOut, outsideReason, sparseProtection } from './sparse.ts';
@@ -30,36 +31,54 @@ import { parseState, type RecordedState, stateOf } from './target.ts';
 export async function prepareRestore(context: Context, request: RestoreRequest): Promise<PreparedRestore> {
   const { repository, config } = context;
   refuseWhileInterrupted(repository);
-  const { snapshot, target } = await resolveTarget(context, request);
+  const timeline =
+    request.timeline ?? (needsTimeline(request) ? (await readCatalog(repository)).snapshots : []);
+  const { snapshot, target } = await resolveTarget(context, { ...request, timeline });
+  const base =
+    request.merge === undefined
+      ? undefined
+      : await readMergeBase(repository, timeline, { snapshot, state: target }, request.merge.base);
   const lock = await lockLine(repository, config, 'restore');
   try {
-    return await retryIfLost(repository, () => prepareLocked(context, request, snapshot, target));
+    return await retryIfLost(repository, () => prepareLocked(context, request, { snapshot, target, base }));
   } finally {
     lock.release();
   }
 }
 
+function needsTimeline({ target, merge }: RestoreRequest): boolean {
+  return 'instant' in target || (merge !== undefined && merge.base === undefined);
+}
+
+/** What a request leads to. */
+interface Wanted {
+  snapshot: Snapshot;
+  target: RecordedState;
+  base?: MergeBase | undefined;
+}
+
 async function prepareLocked(
   context: Context,
   request: RestoreRequest,
-  snapshot: Snapshot,
-  target: RecordedState,
+  wanted: Wanted,
 ): Promise<PreparedRestore> {
   const { repository, config } = context;
+  const { snapshot, target, base } = wanted;
   await requirePathspecs(repository, request.pathspecs, request.cwd);
   refuseDatabasePaths(context, request);
   const first = await captureWorktree(repository, config, { thorough: true });
   await requireMatches(context, request, first, target);
-  const firstPlan = await planOnce(context, request, first, target, []);
+  const firstPlan = await planOnce(context, request, first, wanted, []);
   const also = obstaclesToRecord(context, firstPlan);
   const capture = also.length === 0 ? first : await captureWorktree(repository, config, { also });
-  const plan = also.length === 0 ? firstPlan : await planOnce(context, request, capture, target, also);
+  const plan = also.length === 0 ? firstPlan : await planOnce(context, request, capture, wanted, also);
   const present = presentState(capture);
   const planStaged = async (now: RecordedState) =>
     request.staged ? planIndex(repository, now, target, scopeOf(context, request)) : [];
   const index = await planStaged(present);
   const uncommitted = new Set([
-    ...(await uncommittedPaths(repository, plan)),
+    // What a merge overwrites it merges in, and what it takes back is in the base.
+    ...(base === undefined ? await uncommittedPaths(repository, plan) : []),
     ...(await uncommittedInIndex(repository, present, index)),
   ]);
   const kept = request.keepChanges ? uncommitted : new Set<BytePath>();
@@ -81,6 +100,7 @@ async function prepareLocked(
     ...('instant' in request.target ? { instant: request.target.instant } : {}),
     snapshot,
     target,
+    ...(base === undefined ? {} : { base: base.snapshot }),
     ...shown,
     capture,
     databases: databases.plan,
@@ -93,7 +113,7 @@ async function prepareLocked(
         now === capture
           ? { plan, index }
           : {
-              plan: await planOnce(context, request, now, target, also),
+              plan: await planOnce(context, request, now, wanted, also),
               index: await planStaged(presentState(now)),
             },
       ),
@@ -114,7 +134,7 @@ export async function resolveTarget(
     const { historyTarget } = await import('./history.ts');
     return historyTarget(context, instant);
   }
-  const { snapshots } = await readCatalog(repository);
+  const snapshots = request.timeline ?? (await readCatalog(repository)).snapshots;
   try {
     const snapshot = snapshotAt(snapshots, instant, wantedDatabases(request));
     return { snapshot, target: await stateOf(repository, snapshot) };
@@ -182,7 +202,7 @@ async function planOnce(
   context: Context,
   request: RestoreRequest,
   capture: Capture,
-  target: RecordedState,
+  { target, base }: Wanted,
   also: readonly BytePath[],
 ): Promise<FilePlan> {
   if (!request.files) return { entries: [], protected: [], createDirs: [], removeDirs: [] };
@@ -196,9 +216,23 @@ async function planOnce(
     protect,
     ...(deletable === undefined ? {} : { deletable }),
   };
-  const plan = await planFiles(context.repository, present, target, rules);
+  const plan = await planTowards(context, present, target, base, rules);
   const within = leaveAlone(plan, await leftOut(context, plan, target), outsideReason);
   return protectObstacles(context, within, also);
+}
+
+async function planTowards(
+  { repository, config }: Context,
+  now: RecordedState,
+  then: RecordedState,
+  base: MergeBase | undefined,
+  rules: PlanRules,
+): Promise<FilePlan> {
+  if (base === undefined) return planFiles(repository, now, then, rules);
+  const { mergeStates } = await import('./merge.ts');
+  const sides = { base: base.state, now, then, labels: base.labels };
+  const { target, changes, conflicts, contents } = await mergeStates(repository, config, sides, rules);
+  return { ...(await planFiles(repository, now, target, rules, changes)), conflicts, contents };
 }
 
 function scopeOf(context: Context, request: RestoreRequest): Scope {

@@ -22,6 +22,10 @@ export interface RestoreRequest {
   staged: boolean;
   keepChanges: boolean;
   keepNew: boolean;
+  /** Take back only what changed between the target and a base: `base`, or the snapshot after the target. */
+  merge?: { base?: Snapshot } | undefined;
+  /** The timeline, newest first, where it has been read already. */
+  timeline?: readonly Snapshot[] | undefined;
 }
 
 /** A restore worked out and not yet done. It is what is shown, and what is then done. */
@@ -31,6 +35,8 @@ export interface PreparedRestore {
   /** The snapshot it goes to; for `--source history` a stand-in that names the commit. */
   snapshot: Snapshot;
   target: RecordedState;
+  /** For `--merge`: the state right after what is taken back. */
+  base?: Snapshot;
   plan: FilePlan;
   /** What was there when the plan was made. */
   capture: Capture;

@@ -7,6 +7,7 @@ import type { Snapshot } from '../timeline/snapshot.ts';
 import { lockLine, takeSnapshotLocked } from '../timeline/take.ts';
 import { type DatabasePlan, requireRecorded } from './databases.ts';
 import { copiesAt, databasesMadeBy, driveTo, type End, wayTo } from './drive.ts';
+import { releaseContents } from './hold.ts';
 import {
   finishOperation,
   forgetOperation,
@@ -162,6 +163,7 @@ export async function resumeRestore(
       end === 'after' ? [] : databasesMadeBy(context, operation, await copiesAt(context, operation, end));
     if (end === 'after') finishOperation(repository);
     else forgetOperation(repository);
+    if (operation.holds !== undefined) await releaseContents(repository);
     return { operation, safety: { id: safety.id, commit: safety.commit }, databasesLeft };
   } finally {
     lock.release();

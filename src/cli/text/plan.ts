@@ -27,6 +27,8 @@ export function planText(prepared: PreparedRestore, terminal: Terminal): string 
   }
   for (const change of prepared.index)
     lines.push(`  ${terminal.paint('blue', 'index'.padEnd(14))} ${describeIndexChange(change)}`);
+  for (const { path, reason } of plan.conflicts ?? [])
+    lines.push(`  ${terminal.paint('red', 'conflict'.padEnd(14))} ${displayPath(path)}: ${reason}`);
   for (const { path, reason } of plan.protected)
     lines.push(`  ${terminal.paint('dim', 'leave alone'.padEnd(14))} ${displayPath(path)}: ${reason}`);
   for (const { name, reason } of prepared.databasesLeft)
@@ -37,6 +39,7 @@ export function planText(prepared: PreparedRestore, terminal: Terminal): string 
 function planSummary({ plan, databases, index }: PreparedRestore): string {
   const of = (action: PlanEntry['action']) => plan.entries.filter((entry) => entry.action === action).length;
   const folders = plan.createDirs.length + plan.removeDirs.length;
+  const { conflicts = [] } = plan;
   const parts = [
     `${of('create')} to create`,
     `${of('overwrite')} to overwrite`,
@@ -44,6 +47,7 @@ function planSummary({ plan, databases, index }: PreparedRestore): string {
     ...(of('mode') > 0 ? [`${of('mode')} to change the mode of`] : []),
     ...(index.length > 0 ? [`${index.length} in the index`] : []),
     ...(folders > 0 ? [count(folders, 'empty folder')] : []),
+    ...(conflicts.length > 0 ? [count(conflicts.length, 'conflict')] : []),
     ...(plan.protected.length > 0 ? [`${plan.protected.length} left alone`] : []),
   ];
   const restored = databases.filter(({ action }) => action === 'restore').length;
@@ -71,6 +75,7 @@ export function planJson(prepared: PreparedRestore): Record<string, unknown> {
       ...prepared.databasesLeft.map(({ name, reason }) => ({ path: name, database: name, reason })),
     ],
     index: index.map(({ path }) => ({ path: displayPath(path), uncommitted: uncommitted.has(path) })),
+    conflicts: (plan.conflicts ?? []).map(({ path, reason }) => ({ path: displayPath(path), reason })),
     databases: databases.map(({ name, engine, path, action, target }) => ({
       path: path === '' ? name : path,
       name,
