@@ -21,19 +21,26 @@ export interface MergeBase {
 export async function readMergeBase(
   repository: Repository,
   timeline: readonly Snapshot[],
-  target: { snapshot: Snapshot; state: RecordedState },
+  target: Snapshot,
   given: Snapshot | undefined,
 ): Promise<MergeBase> {
-  const snapshot = given ?? (await nextOther(repository, timeline, target.snapshot, target.state.files));
+  const snapshot = given ?? (await nextOther(repository, timeline, target));
   return {
     snapshot,
     state: await stateOf(repository, snapshot),
-    labels: { base: labelOf(snapshot), now: 'now', then: labelOf(target.snapshot) },
+    labels: { base: labelOf(snapshot), now: 'now', then: labelOf(target) },
   };
 }
 
 function labelOf({ id, time }: Snapshot): string {
   return `snapshot ${id} (${time})`;
+}
+
+/** What a merge merges. */
+const parts = ['files', 'state/permissions', 'state/empty-dirs'];
+
+function namesOf({ commit }: Snapshot): string[] {
+  return parts.map((part) => `${commit}:${part}`);
 }
 
 /** Snapshots looked at together: mostly the very next one has other files. */
@@ -43,7 +50,6 @@ async function nextOther(
   repository: Repository,
   timeline: readonly Snapshot[],
   target: Snapshot,
-  files: string,
 ): Promise<Snapshot> {
   const later = timeline
     .slice(
@@ -53,8 +59,11 @@ async function nextOther(
     .toReversed();
   for (let at = 0; at < later.length; at += block) {
     const some = later.slice(at, at + block);
-    const trees = await objectReader(repository).info(some.map(({ commit }) => `${commit}:files`));
-    const found = some.find((_, index) => (trees[index]?.oid ?? '') !== files);
+    const objects = await objectReader(repository).info([target, ...some].flatMap(namesOf));
+    const keys = [target, ...some].map((_, index) =>
+      JSON.stringify(objects.slice(index * parts.length, (index + 1) * parts.length)),
+    );
+    const found = some.find((_, index) => keys[index + 1] !== keys[0]);
     if (found !== undefined) return found;
   }
   const what = later.length === 0 ? 'There is no snapshot' : 'No snapshot with other files was taken';

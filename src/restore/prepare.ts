@@ -37,7 +37,7 @@ export async function prepareRestore(context: Context, request: RestoreRequest):
   const base =
     request.merge === undefined
       ? undefined
-      : await readMergeBase(repository, timeline, { snapshot, state: target }, request.merge.base);
+      : await readMergeBase(repository, timeline, snapshot, request.merge.base);
   const lock = await lockLine(repository, config, 'restore');
   try {
     return await retryIfLost(repository, () => prepareLocked(context, request, { snapshot, target, base }));

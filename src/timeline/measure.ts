@@ -54,7 +54,9 @@ export async function measure(
 }
 
 function rootsOf({ capture, databases }: SnapshotRequest): string[] {
-  return [capture.files, capture.staged, capture.conflicts, ...databases.map(({ tree }) => tree)].filter((oid) => oid !== '');
+  return [capture.files, capture.staged, capture.conflicts, ...databases.map(({ tree }) => tree)].filter(
+    (oid) => oid !== '',
+  );
 }
 
 async function requireObjects(repository: Repository, oids: readonly string[]): Promise<void> {
