@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { PitrError } from '../errors.ts';
 import type { Repository } from '../git/repository.ts';
+import { GitFailure } from '../git/run.ts';
 import { shadowIndex, shadowOf } from './context.ts';
 import { stateFile } from './state.ts';
 
@@ -17,11 +18,17 @@ export async function retryIfLost<Result>(
   try {
     return await work(false);
   } catch (error) {
-    if (!(error instanceof PitrError) || error.kind !== 'integrity') throw error;
+    if (!saysLost(error)) throw error;
     const shadow = shadowOf(repository);
     rmSync(shadowIndex(shadow), { force: true });
     rmSync(stateFile(shadow), { force: true });
     rmSync(path.join(repository.lineDir, 'nested'), { recursive: true, force: true });
     return work(true);
   }
+}
+
+function saysLost(error: unknown): boolean {
+  if (error instanceof GitFailure)
+    return /not a tree|not a valid object|bad (tree|object)|(unable to|could not) read/i.test(error.stderr);
+  return error instanceof PitrError && error.kind === 'integrity';
 }

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { type BytePath, displayPath, isWithin, onDisk } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
+import { progressOf } from '../system/progress.ts';
 import { separateNested } from './becameNested.ts';
 import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
 import {
@@ -74,6 +75,8 @@ async function captureOnce(
   const there = prepareShadow(context);
   const state = readState(context);
   const before = JSON.stringify(state);
+  const progress = progressOf(context.repository);
+  progress?.begin('looking for changes');
   const anew = !there || state.index !== stampOf(context);
   if (anew) {
     await seedShadowIndex(context);
@@ -100,6 +103,7 @@ async function captureOnce(
     update.removed.length > 0 ||
     extra.dropped ||
     update.skipped.some(({ path }) => !state.left.includes(path));
+  progress?.begin('looking at what is left');
   state.coverage = coverage;
   state.left = update.skipped.map(({ path }) => path);
   await notePermissions(context, state, update);

@@ -2,6 +2,7 @@ import { accessSync, type BigIntStats, constants, lstatSync } from 'node:fs';
 import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath, onDisk, parentsOf } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
+import { progressOf } from '../system/progress.ts';
 import { type CaptureContext, shadowGit } from './context.ts';
 import { kindOf } from './specials.ts';
 
@@ -43,7 +44,7 @@ export async function updateIndex(context: CaptureContext, paths: Iterable<ByteP
   result.removed.push(...apart);
   await forget(context, [...result.removed, ...result.skipped.map(({ path }) => path)]);
   for (let attempt = 1; toRecord.size > 0; attempt++) {
-    const failed = await record(context, [...missing, ...toRecord.keys()]);
+    const failed = await recordAll(context, missing, toRecord);
     const moved = new Map<BytePath, BigIntStats>();
     const appeared = lookAgain(context, missing.splice(0), result, moved);
     for (const [path, before] of toRecord) {
@@ -152,6 +153,33 @@ function refuseTooMuch(context: CaptureContext, paths: ReadonlyMap<BytePath, Big
 export async function forget(context: CaptureContext, paths: readonly BytePath[]): Promise<void> {
   if (paths.length === 0) return;
   await shadowGit(context, ['update-index', '-z', '--force-remove', '--stdin'], { input: nulList(paths) });
+}
+
+/** Where somebody watches, git is told in parts what to record, so that there is something to see. */
+const part = { files: 2000, bytes: 32 * 1024 ** 2 };
+
+async function recordAll(
+  context: CaptureContext,
+  missing: readonly BytePath[],
+  present: ReadonlyMap<BytePath, BigIntStats>,
+): Promise<Map<BytePath, string>> {
+  const progress = progressOf(context.repository);
+  if (progress === undefined) return record(context, [...missing, ...present.keys()]);
+  const sizes = [...present].map(([path, { size }]) => ({ path, bytes: Number(size) }));
+  const sum = (some: typeof sizes) => some.reduce((total, { bytes }) => total + bytes, 0);
+  progress.begin('recording', { files: sizes.length, bytes: sum(sizes) });
+  const failed = new Map<BytePath, string>();
+  for (let at = 0; at < sizes.length; ) {
+    let end = at;
+    for (let bytes = 0; end < sizes.length && end - at < part.files && bytes < part.bytes; end++)
+      bytes += sizes[end]?.bytes ?? 0;
+    const some = sizes.slice(at, end);
+    const paths = [...(at === 0 ? missing : []), ...some.map(({ path }) => path)];
+    for (const [path, reason] of await record(context, paths)) failed.set(path, reason);
+    progress.advance({ files: some.length, bytes: sum(some) }, paths.at(-1));
+    at = end;
+  }
+  return failed;
 }
 
 /**

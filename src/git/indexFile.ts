@@ -168,14 +168,19 @@ function scanIndex(
   return isWhole(content, at, oidLength);
 }
 
-/** An extension with a name in lower case changes what the entries mean: of those only `sdir` (sparse) does not here. */
+/**
+ * True when extensions, and then the checksum, follow to the very end. One with a name in lower case changes what the
+ * entries mean: of those only `sdir` (sparse) does not here.
+ */
 function isWhole(content: Buffer, extensions: number, oidLength: number): boolean {
-  for (let at = extensions; at + 8 <= content.length - oidLength; ) {
+  const end = content.length - oidLength;
+  let at = extensions;
+  while (at + 8 <= end) {
     const name = content.toString('latin1', at, at + 4);
     if (!/^[A-Z]/.test(name) && name !== 'sdir') return false;
     at += 8 + content.readUInt32BE(at + 4);
   }
-  return true;
+  return at === end;
 }
 
 /** git's variable-width numbers (gitformat-pack(5), OFS_DELTA). */

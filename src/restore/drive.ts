@@ -5,6 +5,7 @@ import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath } from '../git/paths.ts';
 import type { TreeEntry } from '../git/trees.ts';
 import { readSnapshot } from '../timeline/catalog.ts';
+import { progressOf } from '../system/progress.ts';
 import { copiesIn } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
 import { restoreDatabase } from './databases.ts';
@@ -162,6 +163,7 @@ export async function driveTo(
       root: repository.worktree,
       stage,
       seen: lookAtPlan(repository.worktree, way.plan),
+      progress: progressOf(repository),
     });
   } finally {
     stage.remove();

@@ -1,8 +1,9 @@
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { messageOf, PitrError } from '../errors.ts';
-import { type BytePath, displayPath } from '../git/paths.ts';
+import { displayPath } from '../git/paths.ts';
 import { currentTime } from '../system/clock.ts';
 import { crashPoint } from '../system/crashPoint.ts';
+import { progressOf } from '../system/progress.ts';
 import { lockLine, type Taken, takeSnapshotLocked } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
 import { requireFree, requireRecorded, restoreDatabase } from './databases.ts';
@@ -35,7 +36,6 @@ export interface ExecuteOptions {
    * state before, without looking through the whole worktree again. What the plan touches is looked at again anyway.
    */
   atOnce?: boolean;
-  onStep?: (path: BytePath) => void;
 }
 
 /**
@@ -60,7 +60,7 @@ export async function executeRestore(
     const outcome = { safety: { id: now.id, commit: now.commit }, databasesLeft: prepared.databasesLeft };
     await requireSamePlan(prepared, now);
     if (changesNothing(prepared)) return { ...outcome, applied: true };
-    await carryOut(context, prepared, now, options);
+    await carryOut(context, prepared, now);
     return { ...outcome, applied: true };
   } finally {
     lock.release();
@@ -148,12 +148,7 @@ interface Run {
   copies: Map<string, CapturedDatabase>;
 }
 
-async function carryOut(
-  context: Context,
-  prepared: PreparedRestore,
-  now: Taken,
-  options: ExecuteOptions,
-): Promise<void> {
+async function carryOut(context: Context, prepared: PreparedRestore, now: Taken): Promise<void> {
   const { repository } = context;
   const { plan } = prepared;
   // What is not there comes last: a database that was made cannot be taken back when another one fails.
@@ -184,7 +179,7 @@ async function carryOut(
         root: repository.worktree,
         stage,
         seen,
-        ...(options.onStep === undefined ? {} : { onStep: options.onStep }),
+        progress: progressOf(repository),
       });
       crashPoint('after-files');
       if (prepared.index.length > 0) await (await import('./staged.ts')).applyIndex(context, prepared.index);

@@ -22,7 +22,7 @@ export interface MergeConflict {
 export interface MergeSides {
   base: RecordedState;
   now: RecordedState;
-  then: RecordedState;
+  target: RecordedState;
   /** What base and target are called in conflict marks. */
   labels: Labels;
 }
@@ -49,11 +49,11 @@ export async function mergeStates(
   const conflicts: MergeConflict[] = [];
   const results = new Map<BytePath, TreeEntry | undefined>();
   const lines: { path: BytePath; decision: Extract<Decision, { kind: 'lines' }> }[] = [];
-  for (const [path, { base, now, then }] of paths) {
-    const decision = decide(base, now, then);
+  for (const [path, { base, now, target }] of paths) {
+    const decision = decide(base, now, target);
     if (decision.kind === 'now') continue;
     // The plan will leave it alone, and say why.
-    if (decision.kind === 'then' || isLeftAlone(path, now, then, sides, rules)) results.set(path, then);
+    if (decision.kind === 'target' || isLeftAlone(path, now, target, sides, rules)) results.set(path, target);
     else if (decision.kind === 'both') results.set(path, decision.entry);
     else if (decision.kind === 'conflict') conflicts.push({ path, reason: decision.reason });
     else lines.push({ path, decision });
@@ -93,22 +93,25 @@ const reasons = {
 interface Three {
   base?: TreeEntry;
   now?: TreeEntry;
-  then?: TreeEntry;
+  target?: TreeEntry;
 }
 
 /** What each side has at every path on which they do not all agree. */
 async function pathsOf(
   repository: Repository,
-  { base, now, then }: MergeSides,
+  { base, now, target }: MergeSides,
   { scope }: PlanRules,
 ): Promise<Map<BytePath, Three>> {
   const options = { pathspecs: scope.pathspecs ?? [], cwd: scope.cwd ?? repository.worktree };
   const paths = new Map<BytePath, Three>();
-  for await (const { path, before, after } of diffTrees(repository, base.files, then.files, options))
-    paths.set(path, withSides({ base: before, now: before, then: after }));
+  for await (const { path, before, after } of diffTrees(repository, base.files, target.files, options))
+    paths.set(path, withSides({ base: before, now: before, target: after }));
   for await (const { path, before, after } of diffTrees(repository, base.files, now.files, options)) {
     const known = paths.get(path);
-    paths.set(path, withSides({ base: before, now: after, then: known === undefined ? before : known.then }));
+    paths.set(
+      path,
+      withSides({ base: before, now: after, target: known === undefined ? before : known.target }),
+    );
   }
   return paths;
 }
@@ -121,14 +124,14 @@ function withSides(sides: Record<keyof Three, TreeEntry | undefined>): Three {
 function isLeftAlone(
   path: BytePath,
   now: TreeEntry | undefined,
-  then: TreeEntry | undefined,
+  target: TreeEntry | undefined,
   sides: MergeSides,
   rules: PlanRules,
 ): boolean {
-  const action = now === undefined ? 'create' : then === undefined ? 'delete' : 'overwrite';
+  const action = now === undefined ? 'create' : target === undefined ? 'delete' : 'overwrite';
   if (rules.protect(path, action) !== undefined) return true;
   const places = [...parentsOf(path), path];
-  return [sides.base, sides.now, sides.then].some(({ skipped }) =>
+  return [sides.base, sides.now, sides.target].some(({ skipped }) =>
     places.some((place) => skipped.has(place)),
   );
 }
@@ -162,27 +165,27 @@ function isChange({ before, after }: TreeChange): boolean {
 
 /** What is no tree: permissions and empty folders, each merged on its own; where both sides changed, now stays. */
 function mergeTheRest(
-  { base, now, then }: MergeSides,
+  { base, now, target }: MergeSides,
   paths: ReadonlyMap<BytePath, Three>,
   results: ReadonlyMap<BytePath, TreeEntry | undefined>,
 ): RecordedState {
   const permissions = new Map<BytePath, string>();
-  const withPermissions = [base, now, then].flatMap((side) => [...side.permissions.keys()]);
+  const withPermissions = [base, now, target].flatMap((side) => [...side.permissions.keys()]);
   for (const path of new Set(withPermissions)) {
     const of = ({ permissions: known }: RecordedState) => known.get(path);
-    const mode = pick(of(base), of(now), of(then)) ?? (of(base) === of(now) ? of(then) : of(now));
+    const mode = pick(of(base), of(now), of(target)) ?? (of(base) === of(now) ? of(target) : of(now));
     if (mode !== undefined) permissions.set(path, mode);
   }
   const isFile = (path: BytePath) =>
     results.has(path) ? results.get(path) !== undefined : paths.get(path)?.now !== undefined;
-  const emptyDirs = [...now.emptyDirs].filter((dir) => !base.emptyDirs.has(dir) || then.emptyDirs.has(dir));
-  const back = [...then.emptyDirs].filter(
+  const emptyDirs = [...now.emptyDirs].filter((dir) => !base.emptyDirs.has(dir) || target.emptyDirs.has(dir));
+  const back = [...target.emptyDirs].filter(
     (dir) => !base.emptyDirs.has(dir) && ![...parentsOf(dir), dir].some(isFile),
   );
   return {
-    ...then,
+    ...target,
     permissions,
     emptyDirs: new Set([...emptyDirs, ...back]),
-    skipped: new Set([...then.skipped, ...base.skipped]),
+    skipped: new Set([...target.skipped, ...base.skipped]),
   };
 }

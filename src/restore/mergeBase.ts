@@ -28,7 +28,7 @@ export async function readMergeBase(
   return {
     snapshot,
     state: await stateOf(repository, snapshot),
-    labels: { base: labelOf(snapshot), now: 'now', then: labelOf(target) },
+    labels: { base: labelOf(snapshot), now: 'now', target: labelOf(target) },
   };
 }
 

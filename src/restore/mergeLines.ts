@@ -13,7 +13,7 @@ import { randomId } from '../system/files.ts';
 export interface ThreeContents {
   base?: string;
   now: string;
-  then: string;
+  target: string;
 }
 
 /** What became of them. `marked`: the lines that both sides changed are marked; `binary`: it is not text. */
@@ -26,7 +26,7 @@ export interface MergedContent {
 export interface Labels {
   base: string;
   now: string;
-  then: string;
+  target: string;
 }
 
 export interface MergedContents {
@@ -73,7 +73,7 @@ function nameOf(index: number): string {
   return `${Math.floor(index / 1000)}/${index}`;
 }
 
-/** Three commits, `now` and `then` on top of `base`, by their oids. */
+/** Three commits, `now` and `target` on top of `base`, by their oids. */
 async function importSides(repository: Repository, files: readonly ThreeContents[]): Promise<Labels> {
   const stream = new ImportStream();
   const scratch = `refs/pitr/incoming/merge-${randomId()}`;
@@ -88,9 +88,9 @@ async function importSides(repository: Repository, files: readonly ThreeContents
   };
   const base = side('base', undefined);
   side('now', base);
-  side('then', base);
-  const [baseOid = '', now = '', then = ''] = await stream.run(repository);
-  return { base: baseOid, now, then };
+  side('target', base);
+  const [baseOid = '', now = '', target = ''] = await stream.run(repository);
+  return { base: baseOid, now, target };
 }
 
 async function mergeSides(
@@ -102,7 +102,7 @@ async function mergeSides(
   const cwd = path.join(repository.lineDir, 'empty');
   mkdirSync(cwd, { recursive: true, mode: 0o700 });
   const flags = ['--write-tree', '-z', '--name-only', '--no-messages'];
-  const { stdout } = await git(['merge-tree', ...flags, sides.now, sides.then], {
+  const { stdout } = await git(['merge-tree', ...flags, sides.now, sides.target], {
     cwd,
     env: { ...objectStore(repository), GIT_WORK_TREE: cwd, GIT_ATTR_NOSYSTEM: '1' },
     config: [
@@ -126,7 +126,7 @@ function relabel(content: Buffer, sides: Labels, labels: Labels): Buffer {
     .toString('latin1')
     .replaceAll(`<<<<<<< ${sides.now}`, `<<<<<<< ${labels.now}`)
     .replaceAll(`||||||| ${sides.base}`, `||||||| ${labels.base}`)
-    .replaceAll(`>>>>>>> ${sides.then}`, `>>>>>>> ${labels.then}`);
+    .replaceAll(`>>>>>>> ${sides.target}`, `>>>>>>> ${labels.target}`);
   return Buffer.from(text, 'latin1');
 }
 

@@ -224,15 +224,16 @@ async function planOnce(
 async function planTowards(
   { repository, config }: Context,
   now: RecordedState,
-  then: RecordedState,
+  target: RecordedState,
   base: MergeBase | undefined,
   rules: PlanRules,
 ): Promise<FilePlan> {
-  if (base === undefined) return planFiles(repository, now, then, rules);
+  if (base === undefined) return planFiles(repository, now, target, rules);
   const { mergeStates } = await import('./merge.ts');
-  const sides = { base: base.state, now, then, labels: base.labels };
-  const { target, changes, conflicts, contents } = await mergeStates(repository, config, sides, rules);
-  return { ...(await planFiles(repository, now, target, rules, changes)), conflicts, contents };
+  const sides = { base: base.state, now, target, labels: base.labels };
+  const merged = await mergeStates(repository, config, sides, rules);
+  const plan = await planFiles(repository, now, merged.target, rules, merged.changes);
+  return { ...plan, conflicts: merged.conflicts, contents: merged.contents };
 }
 
 function scopeOf(context: Context, request: RestoreRequest): Scope {

@@ -8,6 +8,7 @@ import { type BytePath, displayPath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import type { PlanEntry } from './plan.ts';
 import { ensurePrivateDir, randomId } from '../system/files.ts';
+import { progressOf } from '../system/progress.ts';
 
 /**
  * New content is written beside the files first, complete, and then renamed into place: a restore that is killed
@@ -42,6 +43,9 @@ export async function stageFiles(
   };
   try {
     for (let at = 0; at < wanted.length; at += folderSize) mkdirSync(path.join(dir, 'files', folderOf(at)));
+    const progress = progressOf(repository);
+    if (progress !== undefined)
+      progress.begin('preparing', { files: wanted.length, bytes: await bytesOf(repository, wanted) });
     await objectReader(repository).stream(
       wanted.map(({ after }) => after?.oid ?? ''),
       async (at, object, content): Promise<void> => {
@@ -51,6 +55,7 @@ export async function stageFiles(
           return;
         }
         const hash = await writeContent(repository, stage.pathOf(entry.path), entry, object, content);
+        progress?.advance({ files: 1 }, entry.path);
         if (object.type !== 'blob' || hash !== object.oid) throw damagedContent(entry);
       },
     );
@@ -82,6 +87,11 @@ function stagingDir(repository: Repository, root: string): string {
     : path.join(root, `.git-pitr-${randomId()}`);
 }
 
+async function bytesOf(repository: Repository, entries: readonly PlanEntry[]): Promise<number> {
+  const objects = await objectReader(repository).info(entries.map(({ after }) => after?.oid ?? ''));
+  return objects.reduce((total, object) => total + (object?.size ?? 0), 0);
+}
+
 /** Writes one file or link (fsync of all happens once, see apply.ts) and gives the object id of what it wrote. */
 async function writeContent(
   repository: Repository,
@@ -90,6 +100,7 @@ async function writeContent(
   { type, size }: ObjectInfo,
   content: AsyncIterable<Buffer>,
 ): Promise<string> {
+  const progress = progressOf(repository);
   const hash = createHash(repository.objectFormat).update(`${type} ${size}\0`);
   if (after?.mode === '120000') {
     const parts: Buffer[] = [];
@@ -102,6 +113,7 @@ async function writeContent(
   try {
     for await (const part of content) {
       hash.update(part);
+      progress?.advance({ bytes: part.length });
       for (let written = 0; written < part.length; ) written += writeSync(handle, part, written);
     }
   } finally {

@@ -12,6 +12,7 @@ import { type Capture, captureWorktree, worktreeContext } from '../capture/captu
 import { shadowIndex } from '../capture/context.ts';
 import { PitrError } from '../errors.ts';
 import { createHash } from '../system/crypto.ts';
+import { progressOf } from '../system/progress.ts';
 import { hashObject } from '../git/hash.ts';
 import { type IndexEntry, type IndexFile, readIndexFile } from '../git/indexFile.ts';
 import { type BytePath, displayPath, onDisk } from '../git/paths.ts';
@@ -78,9 +79,13 @@ function isRecorded(
  * Error: `integrity`, naming the paths that are not what they should be.
  */
 export function requireWritten(context: Context, plan: FilePlan): void {
-  const wrong = plan.entries
-    .filter((entry) => !isWritten(context, entry))
-    .map(({ path }) => displayPath(path));
+  const progress = progressOf(context.repository);
+  progress?.begin('verifying', { files: plan.entries.length });
+  const wrong: string[] = [];
+  for (const entry of plan.entries) {
+    if (!isWritten(context, entry)) wrong.push(displayPath(entry.path));
+    progress?.advance({ files: 1 }, entry.path);
+  }
   if (wrong.length === 0) return;
   throw new PitrError(
     'integrity',

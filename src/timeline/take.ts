@@ -10,6 +10,7 @@ import { type BytePath, bytePath } from '../git/paths.ts';
 import { allowPrestart, dismissPrestarted } from '../git/prestart.ts';
 import type { Repository } from '../git/repository.ts';
 import { currentTime } from '../system/clock.ts';
+import { progressOf } from '../system/progress.ts';
 import { type Lock, takeLock } from '../system/lock.ts';
 import { prestartRecording, recordSnapshot, type Recorded, type SnapshotRequest } from './record.ts';
 import type { Snapshot, SnapshotType } from './snapshot.ts';
@@ -114,6 +115,7 @@ async function takeOnce(
     }));
   const databases = await databasesOf(repository, config, options);
   if (early !== undefined && !(await wasRight(early))) throw new WrongGuess();
+  progressOf(repository)?.begin('writing the snapshot');
   const recorded = await recordSnapshot(repository, {
     type: options.type,
     trigger: options.trigger,

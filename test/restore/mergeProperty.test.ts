@@ -59,7 +59,7 @@ function render({ eol, endsWithout, runs }: TextFile, made: readonly Run['change
 /** What one path is at one time: absent, a file (maybe a program), or a link. */
 const state = fc.constantFrom('absent', 'x', 'y', 'x program', 'binary', 'link');
 const whole = fc.record({
-  then: state,
+  before: state,
   bad: state,
   mine: state,
   who: fc.constantFrom('unwanted', 'mine', 'none'),
@@ -89,13 +89,13 @@ test('changes to other lines and other files than the unwanted ones stay, and th
       for (const [n, entry] of others.entries()) put(repository, `whole ${n}`, of(entry));
       repository.write('always', made.includes('unwanted') ? 'bad\n' : 'good\n');
     };
-    write([], ({ then }) => then);
+    write([], (entry) => entry.before);
     const target = snapshot(repository);
-    write(['unwanted'], ({ then, bad, who }) => (who === 'unwanted' ? bad : then));
+    write(['unwanted'], (entry) => (entry.who === 'unwanted' ? entry.bad : entry.before));
     snapshot(repository);
     write(
       ['unwanted', 'mine'],
-      ({ then, bad, mine, who }) => ({ unwanted: bad, mine, none: then })[who] ?? then,
+      ({ before, bad, mine, who }) => ({ unwanted: bad, mine, none: before })[who] ?? before,
     );
     const before = repository.hashTree();
     const args = ['restore', '--snapshot', target, '--merge', '--json'];
@@ -103,7 +103,7 @@ test('changes to other lines and other files than the unwanted ones stay, and th
     const merged = repository.hashTree();
     pitr(repository.path, ['undo', '--yes']);
     const undone = repository.hashTree();
-    write(['mine'], ({ then, mine, who }) => (who === 'mine' ? mine : then));
+    write(['mine'], (entry) => (entry.who === 'mine' ? entry.mine : entry.before));
     expect(plan.conflicts).toEqual([]);
     expect(merged).toEqual(repository.hashTree());
     expect(undone).toEqual(before);

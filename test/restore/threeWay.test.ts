@@ -12,14 +12,14 @@ function inAWord(decision: Decision): string {
 }
 
 /**
- * All 27: a path that is absent (-), or has content x or y, in the base, now and then. `now` means that it stays as it
- * is, `then` that it becomes what it was.
+ * All 27: a path that is absent (-), or has content x or y, in the base, now and in the target. `now` means that it stays as it
+ * is, `target` that it becomes what it was before.
  */
 const table: Record<string, string> = {
   // Base absent: the unwanted change deleted it (or it never was).
   '---': 'now',
-  '--x': 'then',
-  '--y': 'then',
+  '--x': 'target',
+  '--y': 'target',
   '-x-': 'now',
   '-xx': 'now',
   '-xy': 'lines of both',
@@ -30,9 +30,9 @@ const table: Record<string, string> = {
   'x--': 'now',
   'x-x': 'now',
   'x-y': 'conflict',
-  'xx-': 'then',
+  'xx-': 'target',
   xxx: 'now',
-  xxy: 'then',
+  xxy: 'target',
   'xy-': 'conflict',
   xyx: 'now',
   xyy: 'now',
@@ -43,8 +43,8 @@ const table: Record<string, string> = {
   'yx-': 'conflict',
   yxx: 'now',
   yxy: 'now',
-  'yy-': 'then',
-  yyx: 'then',
+  'yy-': 'target',
+  yyx: 'target',
   yyy: 'now',
 };
 
@@ -55,8 +55,8 @@ describe('the three-way decision', () => {
     expect(Object.keys(table).toSorted()).toEqual(all.toSorted());
   });
 
-  test.each(Object.entries(table))('base, now, then = %s: %s', (combination, wanted) => {
-    const [base, now, then] = [...combination].map((letter) => sides[letter as Letter]);
+  test.each(Object.entries(table))('base, now, target = %s: %s', (combination, wanted) => {
+    const [base, now, then] = combination.split('').map((letter) => sides[letter as Letter]);
     expect(inAWord(decide(base, now, then))).toBe(wanted);
   });
 
@@ -66,7 +66,7 @@ describe('the three-way decision', () => {
       mode: '100644',
       base: 'b',
       now: 'n',
-      then: 't',
+      target: 't',
     });
   });
 
@@ -103,8 +103,8 @@ describe('the three-way decision', () => {
   const link = (oid: string) => file(oid, '120000');
   test.each([
     ['links that all differ', link('b'), link('n'), link('t'), 'conflict'],
-    ['a link that was not touched since', link('b'), link('b'), link('t'), 'then'],
-    ['a link that became a file, untouched since', file('b'), file('b'), link('b'), 'then'],
+    ['a link that was not touched since', link('b'), link('b'), link('t'), 'target'],
+    ['a link that became a file, untouched since', file('b'), file('b'), link('b'), 'target'],
     ['a link now where there was a file', file('b'), link('n'), file('t'), 'conflict'],
     ['a link then where there is a changed file', file('b'), file('n'), link('t'), 'conflict'],
     ['a link in the base alone', link('b'), file('n'), file('t'), 'lines of both'],

@@ -16,6 +16,7 @@ import { lockLine } from '../../timeline/take.ts';
 import type { Arguments } from '../commands.ts';
 import { openHere } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
+import { watched } from '../watch.ts';
 
 interface Side {
   label: string;
@@ -40,9 +41,11 @@ export async function run({ operands, paths, options }: Arguments, terminal: Ter
     to,
     files: names.length > 0 ? [] : await compareFiles(repository, from.tree, to.tree, paths, cwd),
   });
+  const compareNow = () =>
+    retryIfLost(repository, async () => compare(await presentSide(repository, config)));
   const { to, files } =
     operands[1] === undefined
-      ? await retryIfLost(repository, async () => compare(await presentSide(repository, config)))
+      ? await watched(terminal, repository, compareNow)
       : await compare(await sideOf(repository, await select(operands[1])));
   const databases = compareDatabases(from.databases, to.databases).filter(
     ({ name }) => names.length === 0 || names.includes(name),

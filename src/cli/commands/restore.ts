@@ -22,6 +22,7 @@ import type { Arguments } from '../commands.ts';
 import { confirm } from '../ask.ts';
 import { openHere, text } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
+import { watched } from '../watch.ts';
 import { planJson, planText } from '../text/plan.ts';
 import { describeTime } from '../text/snapshot.ts';
 
@@ -33,7 +34,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const into = text(options['into']);
   if (into !== undefined)
     return (await import('./restoreInto.ts')).restoreInto(context, request, into, terminal, options);
-  const prepared = await prepareRestore(context, request);
+  const prepared = await watched(terminal, context.repository, () => prepareRestore(context, request));
   echoTarget(prepared, terminal);
   return carryOutPrepared(context, prepared, options, terminal);
 }
@@ -90,13 +91,9 @@ export async function carryOutPrepared(
       terminal.print(planText(prepared, terminal));
     refuseUncommitted(prepared);
   }
-  const { startProgress } = await import('../progress.ts');
-  const progress = startProgress(terminal, prepared.plan.entries.length, 'restoring');
-  const outcome = await executeRestore(context, prepared, {
-    force: true,
-    atOnce: !shown,
-    onStep: progress.step,
-  }).finally(progress.end);
+  const outcome = await watched(terminal, context.repository, () =>
+    executeRestore(context, prepared, { force: true, atOnce: !shown }),
+  );
   if (!shown) terminal.print(planText(prepared, terminal));
   for (const { name, reason } of prepared.databasesLeft)
     terminal.warn(`the database ${name} was left as it is: ${reason}`);
@@ -255,9 +252,10 @@ async function resume(
 ): Promise<number> {
   refuseOthers(options, [...operands, ...paths]);
   const end = options['continue'] === true ? 'after' : 'before';
-  const { operation, safety, databasesLeft } = await resumeRestore(context, end, {
-    force: options['force'] === true || options['yes'] === true,
-  });
+  const force = options['force'] === true || options['yes'] === true;
+  const { operation, safety, databasesLeft } = await watched(terminal, context.repository, () =>
+    resumeRestore(context, end, { force }),
+  );
   terminal.print(
     end === 'after'
       ? `Done: the restore to ${operation.target.id} is complete; git pitr undo takes it back.`
