@@ -9,6 +9,7 @@ export { type Materialized, restoreIntoFolder } from './restore/into.ts';
 export { prepareRestore } from './restore/prepare.ts';
 export type { Context, PreparedRestore, RestoreRequest } from './restore/request.ts';
 export { prepareUndo, resumeRestore } from './restore/undo.ts';
+export { type Amount, listen, type Progress } from './system/progress.ts';
 export { type Catalog, readCatalog, readSnapshot } from './timeline/catalog.ts';
 export { type Comparison, compareDatabases, compareFiles } from './timeline/compare.ts';
 export { filterSnapshots, type SnapshotFilter } from './timeline/filter.ts';

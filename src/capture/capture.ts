@@ -11,6 +11,7 @@ import { isEmptyTree, readStaged, type Staged, stagedKey } from './staged.ts';
 import { readState, writeState } from './state.ts';
 import { type CaptureOptions, captureTree, type CapturedTree } from './tree.ts';
 import type { Skipped } from './update.ts';
+import { userIndexKeys } from './userIndex.ts';
 
 /** The state of a worktree at one instant, as git objects that nothing refers to yet. */
 export interface Capture {
@@ -18,6 +19,8 @@ export interface Capture {
   files: string;
   /** `staged/`: the index; '' when it equals HEAD's tree, and when it is empty (then `state/staged` says so). */
   staged: string;
+  /** `conflicts/`: the contents of unmerged entries; '' without any. */
+  conflicts: string;
   /** `state/`: name -> content (latin1: one character a byte), the not-empty ones. */
   state: Map<string, string>;
   head: Head;
@@ -44,6 +47,7 @@ export async function captureWorktree(
   return {
     files,
     staged: isEmptyTree(staged.tree) ? '' : staged.tree,
+    conflicts: staged.conflictTree,
     state: stateFiles(context, tree, refs.text, staged, operation),
     head: refs.head,
     ...(operation === undefined ? {} : { operation: operation.name }),
@@ -57,10 +61,13 @@ async function indexBeside(
   refs: RefState,
 ): Promise<{ refs: RefState; key: string; staged: Staged }> {
   const head = refs.head.commit ?? '';
-  const key = stagedKey(context, head);
   const state = readState(context);
+  const { content } = userIndexKeys(context, state.userIndex);
+  const key = stagedKey(content, head);
   const staged = state.stagedKey === key ? state.staged : await readStaged(context, head);
-  return { refs, key, staged };
+  // The index may have been written anew meanwhile: then the answer is not kept under that key.
+  const isStill = userIndexKeys(context, state.userIndex).content === content;
+  return { refs, key: isStill ? key : '', staged };
 }
 
 export function worktreeContext(repository: Repository, config: Config): CaptureContext {
@@ -139,6 +146,7 @@ function stateFiles(
       lines(tree.nested.map(({ path: file, head }) => `${head === '' ? none : head} ${quoteIfNeeded(file)}`)),
     ],
     ['conflicts', staged.conflicts],
+    ['index-flags', staged.flags],
     // git keeps no empty folder in a tree, so an index with nothing in it has no `staged/`.
     ['staged', isEmptyTree(staged.tree) ? 'empty\n' : ''],
     ['operation', operation === undefined ? '' : bytePath(lines([operation.name, ...operation.facts]))],

@@ -1,4 +1,3 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { BytePath } from '../git/paths.ts';
 import { git, splitNul } from '../git/run.ts';
 import { readFileIfThere } from '../system/files.ts';
@@ -11,8 +10,9 @@ import { forget } from './update.ts';
 /**
  * Which paths are covered is decided by the user's index (tracked files, also ignored ones), ignore files and
  * `pitr.include` / `pitr.exclude`. All of that changes rarely; its fingerprint tells when to work it out anew.
+ * @param trackedPaths the key of the paths in the user's index (userIndex.ts)
  */
-export function coverageFingerprint(context: CaptureContext): string {
+export function coverageFingerprint(context: CaptureContext, trackedPaths: string): string {
   const { config } = context;
   const home = process.env['HOME'] ?? '';
   const excludesFile =
@@ -20,24 +20,7 @@ export function coverageFingerprint(context: CaptureContext): string {
   const files = [context.excludeFile, excludesFile.replace(/^~(?=\/)/, home)];
   const sparse = config.git.get('core.sparsecheckout') ?? '';
   const rules = files.map((file) => readFileIfThere(file) ?? '');
-  const index = indexFingerprint(context.userIndex);
-  return JSON.stringify([index, rules, config.include, config.exclude, context.databaseFiles, sparse]);
-}
-
-/** An index file ends in its own checksum: equal checksums are equal entries, whatever the file's times say. */
-export function indexFingerprint(index: string): string {
-  if (!existsSync(index)) return 'none';
-  const handle = openSync(index, 'r');
-  try {
-    const { size, mtimeMs } = fstatSync(handle);
-    const end = Buffer.alloc(20);
-    readSync(handle, end, 0, end.length, Math.max(0, size - end.length));
-    const checksum = end.toString('hex');
-    // `index.skipHash` writes zeros there; then size and time have to do.
-    return /^0+$/.test(checksum) ? `${size} ${mtimeMs}` : checksum;
-  } finally {
-    closeSync(handle);
-  }
+  return JSON.stringify([trackedPaths, rules, config.include, config.exclude, context.databaseFiles, sparse]);
 }
 
 /** True when one of these paths decides what is ignored. */

@@ -1,5 +1,5 @@
-import type { BigIntStats } from 'node:fs';
-import type { BytePath } from '../git/paths.ts';
+import { type BigIntStats, lstatSync } from 'node:fs';
+import { type BytePath, onDisk } from '../git/paths.ts';
 import { git, splitNul } from '../git/run.ts';
 import type { CaptureContext } from './context.ts';
 
@@ -13,6 +13,32 @@ export function unusualMode(stat: BigIntStats, fileMode: boolean): string | unde
   const mode = Number(stat.mode) & 0o7777;
   const usual = plainModes().has(mode) && (fileMode || (mode & 0o111) === 0);
   return usual ? undefined : mode.toString(8).padStart(4, '0');
+}
+
+/**
+ * git compares times by the second: a `chmod` in the second in which a file was recorded is no change to it. Content has
+ * git's own rule for that (racy entries), permissions have this one: such files are looked at once more.
+ */
+export function freshModes(
+  recorded: ReadonlyMap<BytePath, BigIntStats>,
+  nowMs = Date.now(),
+): Record<BytePath, number> {
+  const second = BigInt(Math.floor(nowMs / 1000));
+  const fresh = [...recorded].filter(([, { ctimeNs }]) => ctimeNs / 1_000_000_000n >= second);
+  return Object.fromEntries(fresh.map(([path, { mode }]) => [path, Number(mode)]));
+}
+
+/** Of the files of `freshModes`, those that have other permissions now. */
+export function changedModes(worktree: string, fresh: Readonly<Record<BytePath, number>>): BytePath[] {
+  return Object.entries(fresh)
+    .filter(([path, mode]) => {
+      try {
+        return lstatSync(onDisk(worktree, path)).mode !== mode;
+      } catch {
+        return true; // whatever it is now, the update looks at it
+      }
+    })
+    .map(([path]) => path);
 }
 
 let plain: Set<number> | undefined;

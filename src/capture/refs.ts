@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
 import { git, gitText } from '../git/run.ts';
+import { readFileIfThere } from '../system/files.ts';
 
 /** Where HEAD is. `branch` is null when detached, `commit` null before the first commit. */
 export interface Head {
@@ -38,6 +39,17 @@ export async function readRefs(repository: Repository): Promise<RefState> {
   const commit = branch === null ? head : await commitOf(repository, branch, refs);
   const first = branch === null ? `${head}\tHEAD\n` : `ref: ${branch}\tHEAD\n`;
   return { head: { branch: branch?.replace(/^refs\/heads\//, '') ?? null, commit }, text: first + refs, own };
+}
+
+/** Our own refs: read from their files where those say it all, else asked of git. */
+export async function readOwnRefs(repository: Repository): Promise<Pick<RefState, 'own'>> {
+  const own = new Map<string, string>();
+  for (const name of [timelineRef(repository), notesRef]) {
+    const oid = readFileIfThere(path.join(repository.commonDir, name))?.trimEnd() ?? '';
+    if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(oid)) return readRefs(repository); // packed, not there, or in a table
+    own.set(name, oid);
+  }
+  return { own };
 }
 
 async function commitOf(repository: Repository, branch: string, refs: string): Promise<string | null> {

@@ -1,72 +1,126 @@
-import { readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
-import { quoteIfNeeded } from '../git/paths.ts';
-import { git, splitNul } from '../git/run.ts';
+import { type IndexEntry, readIndexFile } from '../git/indexFile.ts';
+import { objectReader } from '../git/objectReader.ts';
+import { type BytePath, quoteIfNeeded } from '../git/paths.ts';
+import { git } from '../git/run.ts';
+import { emptyTree } from '../git/trees.ts';
 import { type CaptureContext, copyIndex, shadowGit } from './context.ts';
-import { indexFingerprint } from './coverage.ts';
 
-/** The user's index beside HEAD. */
+/** The user's index beside HEAD. What each part looks like in a snapshot is in docs/format.md. */
 export interface Staged {
-  /** The index as a tree; '' when it is HEAD's tree. */
+  /** The index as a tree; '' when it is HEAD's tree, or when there is neither. */
   tree: string;
   /** Unmerged entries, one a line as `ls-files -u` prints them; '' without a conflict. */
   conflicts: string;
+  /** Their contents as a tree, `<stage>/<path>`, so that no gc takes them; '' without a conflict. */
+  conflictTree: string;
+  /** Entries with bits, one a line: see `flagsOf`. */
+  flags: string;
 }
 
 /** What `readStaged` depends on: equal keys give an equal answer. */
-export function stagedKey(context: CaptureContext, headCommit: string): string {
-  return `${headCommit} ${indexFingerprint(context.userIndex)}`;
+export function stagedKey(indexContent: string, headCommit: string): string {
+  return `${headCommit} ${indexContent}`;
 }
 
 /** Works out the staged state without writing to the user's index. */
 export async function readStaged(context: CaptureContext, headCommit: string): Promise<Staged> {
-  const unmerged = splitNul((await git(['ls-files', '-u', '-z'], { cwd: context.worktree })).stdout);
-  const conflicts = unmerged.map(conflictLine).join('');
-  if (unmerged.length === 0 && headCommit !== '') {
-    const { code } = await git(
-      ['diff-index', '--cached', '--quiet', '--ignore-submodules=none', headCommit, '--'],
-      {
-        cwd: context.worktree,
-        okCodes: [0, 1],
-      },
-    );
-    if (code === 0) return { tree: '', conflicts };
-  }
-  const tree = await writeIndexTree(
-    context,
-    new Set(unmerged.map((record) => record.slice(record.indexOf('\t') + 1))),
-  );
-  // Before the first commit an empty index is no staged state; with a HEAD it is "everything removed".
-  return { tree: headCommit === '' && isEmptyTree(tree) ? '' : tree, conflicts };
-}
-
-function conflictLine(record: string): string {
-  const tab = record.indexOf('\t');
-  return `${record.slice(0, tab)}\t${quoteIfNeeded(record.slice(tab + 1))}\n`;
-}
-
-async function writeIndexTree(context: CaptureContext, unmerged: ReadonlySet<string>): Promise<string> {
   const copy = path.join(context.shadowDir, 'staged-index');
-  const env = { GIT_INDEX_FILE: copy };
   rmSync(copy, { force: true });
-  const split = readdirSync(path.dirname(context.userIndex)).some((name) => name.startsWith('sharedindex.'));
-  if (split) {
-    const { stdout } = await git(['ls-files', '-s', '-z'], { cwd: context.worktree });
-    await shadowGit(context, ['update-index', '-z', '--index-info'], { env, input: stdout });
-  } else if (!copyIndex(context.userIndex, copy)) {
-    return '';
-  }
   try {
-    if (unmerged.size > 0) {
-      const input = Buffer.from([...unmerged].map((file) => `${file}\0`).join(''), 'latin1');
-      await shadowGit(context, ['update-index', '-z', '--force-remove', '--stdin'], { env, input });
-    }
-    // The user's index may name objects that a partial clone has not fetched, or that the user has lost.
-    const { stdout } = await shadowGit(context, ['write-tree', '--missing-ok'], { env });
-    return stdout.toString('latin1').trim();
+    const entries = await copyWhole(context, copy);
+    const unmerged = entries.filter(({ stage }) => stage > 0);
+    const [tree, conflictTree] = await Promise.all([
+      writeIndexTree(context, copy, unmerged),
+      writeConflictTree(context, unmerged),
+    ]);
+    const [head] =
+      headCommit === '' ? [] : await objectReader(context.repository).info([`${headCommit}^{tree}`]);
+    // Before the first commit an empty index is no staged state; with a HEAD it is "everything removed".
+    const isHead = tree === head?.oid || (headCommit === '' && isEmptyTree(tree));
+    return {
+      tree: isHead ? '' : tree,
+      conflicts: unmerged.map(conflictLine).join(''),
+      conflictTree,
+      flags: flagLines(context, entries),
+    };
   } finally {
     rmSync(copy, { force: true });
   }
+}
+
+/** Copies the user's index into one file that can be read anywhere, and gives its entries. */
+async function copyWhole(context: CaptureContext, copy: string): Promise<IndexEntry[]> {
+  copyIndex(context.userIndex, copy);
+  const own = readIndexFile(copy, context.repository);
+  if (own !== undefined) return own.entries;
+  // A split index is half of it: git joins the halves. It finds the other one only in the user's own git directory.
+  await git(['update-index', '--no-split-index'], {
+    cwd: context.worktree,
+    env: { GIT_INDEX_FILE: copy },
+    config: [['core.splitIndex', 'false']],
+  });
+  return readIndexFile(copy, context.repository)?.entries ?? [];
+}
+
+function conflictLine({ mode, oid, stage, path: file }: IndexEntry): string {
+  return `${mode} ${oid} ${stage}\t${quoteIfNeeded(file)}\n`;
+}
+
+/**
+ * Entries that say more than a tree can: `N` for intent-to-add (there is no content yet), `h` for assume-unchanged,
+ * `S` for skip-worktree, but not where a sparse checkout decides about that.
+ */
+function flagLines(context: CaptureContext, entries: readonly IndexEntry[]): string {
+  const sparse = /^(true|yes|on|1)$/i.test(context.config.git.get('core.sparsecheckout') ?? '');
+  const lines: string[] = [];
+  for (const entry of entries) {
+    const flags = [
+      entry.intentToAdd ? 'N' : '',
+      entry.assumeUnchanged ? 'h' : '',
+      entry.skipWorktree && !sparse ? 'S' : '',
+    ].join('');
+    if (flags !== '') lines.push(`${flags} ${quoteIfNeeded(entry.path)}\n`);
+  }
+  return lines.join('');
+}
+
+/** Writes the tree of an index, without what is unmerged. */
+async function writeIndexTree(
+  context: CaptureContext,
+  index: string,
+  unmerged: readonly IndexEntry[],
+): Promise<string> {
+  const env = { GIT_INDEX_FILE: index };
+  if (unmerged.length > 0) {
+    const input = nul([...new Set(unmerged.map((entry) => entry.path))]);
+    await shadowGit(context, ['update-index', '-z', '--force-remove', '--stdin'], { env, input });
+  }
+  // The user's index may name objects that a partial clone has not fetched, or that the user has lost.
+  const { stdout } = await shadowGit(context, ['write-tree', '--missing-ok'], { env });
+  return stdout.toString('latin1').trim() || emptyTree(context.repository);
+}
+
+async function writeConflictTree(context: CaptureContext, unmerged: readonly IndexEntry[]): Promise<string> {
+  if (unmerged.length === 0) return '';
+  const index = path.join(context.shadowDir, 'conflict-index');
+  rmSync(index, { force: true });
+  const env = { GIT_INDEX_FILE: index };
+  try {
+    const input = nul(
+      unmerged.map(({ mode, oid, stage, path: file }) => `${mode} ${oid} 0\t${stage}/${file}`),
+    );
+    await shadowGit(context, ['update-index', '-z', '--index-info'], { env, input });
+    const { stdout } = await shadowGit(context, ['write-tree', '--missing-ok'], { env });
+    return stdout.toString('latin1').trim();
+  } finally {
+    rmSync(index, { force: true });
+  }
+}
+
+function nul(records: readonly BytePath[]): Buffer {
+  return Buffer.from(records.map((record) => `${record}\0`).join(''), 'latin1');
 }
 
 export function isEmptyTree(oid: string): boolean {

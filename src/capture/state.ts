@@ -2,15 +2,19 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import { readFileIfThere, writeCache } from '../system/files.ts';
 import { type ShadowPlace, shadowIndex } from './context.ts';
+import type { Staged } from './staged.ts';
+import { noKeys, type UserIndexKeys } from './userIndex.ts';
 
 /**
  * What a capture remembers for the next one, beside the shadow index. Only a cache: when it is lost or does not fit,
  * everything is worked out anew.
  */
 export interface CaptureState {
-  version: 1;
+  version: 2;
   /** The patterns of the last scan. */
   patterns?: string[];
+  /** What the user's index said when it was last looked at. */
+  userIndex: UserIndexKeys;
   /** What decides which files are covered: the user's index, ignore files, patterns. */
   coverage: string;
   /** The tree of the shadow index, once written. */
@@ -21,7 +25,9 @@ export interface CaptureState {
   composed: { key: string; tree: string };
   /** The user's index and HEAD that `staged` was worked out from. */
   stagedKey: string;
-  staged: { tree: string; conflicts: string };
+  staged: Staged;
+  /** Files that changed in the very second in which they were recorded: byte path -> permissions. */
+  fresh: Record<string, number>;
   /** Permissions other than git's two: byte path -> octal. */
   permissions: Record<string, string>;
   /** Tracked paths that were left out (too large, unreadable): looked at again each time. */
@@ -34,13 +40,15 @@ export interface CaptureState {
 }
 
 const empty: CaptureState = {
-  version: 1,
+  version: 2,
+  userIndex: noKeys,
   coverage: '',
   tree: '',
   index: '',
   composed: { key: '', tree: '' },
   stagedKey: '',
-  staged: { tree: '', conflicts: '' },
+  staged: { tree: '', conflicts: '', conflictTree: '', flags: '' },
+  fresh: {},
   permissions: {},
   left: [],
   emptyDirs: [],
@@ -48,7 +56,7 @@ const empty: CaptureState = {
   nested: [],
 };
 
-function stateFile(context: Pick<ShadowPlace, 'shadowDir'>): string {
+export function stateFile(context: Pick<ShadowPlace, 'shadowDir'>): string {
   return path.join(context.shadowDir, 'capture.json');
 }
 
@@ -66,7 +74,7 @@ export function readState(context: Pick<ShadowPlace, 'shadowDir'>): CaptureState
   if (text === undefined) return structuredClone(empty);
   try {
     const state = JSON.parse(text) as CaptureState;
-    return state.version === 1 ? { ...structuredClone(empty), ...state } : structuredClone(empty);
+    return state.version === 2 ? { ...structuredClone(empty), ...state } : structuredClone(empty);
   } catch {
     return structuredClone(empty); // only a cache
   }

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { type BytePath, displayPath, isWithin, onDisk } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
+import { progressOf } from '../system/progress.ts';
 import { separateNested } from './becameNested.ts';
 import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
 import {
@@ -13,13 +14,14 @@ import {
 } from './coverage.ts';
 import { type EarlyScan, scanKey } from './early.ts';
 import { isNestedRepository, openNested } from './nested.ts';
-import { unusualMode, untrackedOf } from './permissions.ts';
+import { changedModes, freshModes, unusualMode, untrackedOf } from './permissions.ts';
 import { coveragePatterns, type Scan, scan, scanEmptyDirs } from './scan.ts';
 import { seedShadowIndex } from './seed.ts';
 import { findSpecials, foldersOf } from './specials.ts';
 import { isEmptyTree } from './staged.ts';
 import { type CaptureState, readState, stampOf, writeState } from './state.ts';
 import { type Skipped, updateIndex } from './update.ts';
+import { userIndexKeys } from './userIndex.ts';
 
 /** One working tree as git objects, with what a tree cannot say beside it. Paths are relative to the worktree. */
 export interface CapturedTree {
@@ -73,12 +75,15 @@ async function captureOnce(
   const there = prepareShadow(context);
   const state = readState(context);
   const before = JSON.stringify(state);
+  const progress = progressOf(context.repository);
+  progress?.begin('looking for changes');
   const anew = !there || state.index !== stampOf(context);
   if (anew) {
     await seedShadowIndex(context);
     Object.assign(state, { coverage: '', tree: '' });
   }
-  const coverage = coverageFingerprint(context);
+  state.userIndex = userIndexKeys(context, state.userIndex);
+  const coverage = coverageFingerprint(context, state.userIndex.paths);
   const patterns = coveragePatterns(context);
   const fits = early !== undefined && early.key === scanKey(context, patterns);
   const looks = await (fits ? early.scan : scan(context, patterns));
@@ -87,7 +92,8 @@ async function captureOnce(
   const extra = await coverageChanges(context, state, coverage, looks);
   const nested = nestedFolders(context, state, looks);
   const own = also.filter((path) => !nested.some((folder) => isWithin(path, folder)));
-  const paths = new Set([...looks.changed, ...extra.look, ...state.left, ...own]);
+  const chmodded = changedModes(context.worktree, state.fresh);
+  const paths = new Set([...looks.changed, ...extra.look, ...state.left, ...chmodded, ...own]);
   for (const path of extra.carried) paths.delete(path);
   // Not before the first git process of the update has been started.
   if (paths.size > 0 && onChange !== undefined) setImmediate(onChange);
@@ -98,9 +104,11 @@ async function captureOnce(
     update.removed.length > 0 ||
     extra.dropped ||
     update.skipped.some(({ path }) => !state.left.includes(path));
+  progress?.begin('looking at what is left');
   state.coverage = coverage;
   state.left = update.skipped.map(({ path }) => path);
   await notePermissions(context, state, update);
+  state.fresh = freshModes(update.recorded);
   const [tree, emptyDirs] = await Promise.all([
     touched ? writeTree(context) : state.tree,
     looks.newDirs.length > 0 || mayHaveEmptied

@@ -2,6 +2,7 @@ import { accessSync, type BigIntStats, constants, lstatSync } from 'node:fs';
 import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath, onDisk, parentsOf } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
+import { progressOf } from '../system/progress.ts';
 import { type CaptureContext, shadowGit } from './context.ts';
 import { kindOf } from './specials.ts';
 
@@ -29,35 +30,65 @@ const attempts = 3;
 export async function updateIndex(context: CaptureContext, paths: Iterable<BytePath>): Promise<UpdateResult> {
   const result: UpdateResult = { skipped: [], recorded: new Map(), removed: [] };
   let toRecord = new Map<BytePath, BigIntStats>();
+  const missing: BytePath[] = [];
   for (const path of paths) {
     const look = lookAt(context, path);
-    if (look === 'gone') result.removed.push(path);
+    if (look === 'missing') missing.push(path);
+    else if (look === 'gone') result.removed.push(path);
     else if (typeof look === 'string') result.skipped.push({ path, reason: look });
     else toRecord.set(path, look);
   }
   refuseTooMuch(context, toRecord);
+  // What is simply not there goes with what is recorded, in one process.
+  const apart = toRecord.size > 0 ? [] : missing.splice(0);
+  result.removed.push(...apart);
   await forget(context, [...result.removed, ...result.skipped.map(({ path }) => path)]);
   for (let attempt = 1; toRecord.size > 0; attempt++) {
-    const failed = await record(context, [...toRecord.keys()]);
+    const failed = await recordAll(context, missing, toRecord);
     const moved = new Map<BytePath, BigIntStats>();
+    const appeared = lookAgain(context, missing.splice(0), result, moved);
     for (const [path, before] of toRecord) {
       const reason = failed.get(path);
       const now = lookAt(context, path);
       if (reason !== undefined && typeof now === 'object') result.skipped.push({ path, reason });
       else if (typeof now === 'object' && sameFile(before, now)) result.recorded.set(path, now);
-      else if (now === 'gone') result.removed.push(path);
+      else if (now === 'gone' || now === 'missing') result.removed.push(path);
       else if (typeof now === 'string') result.skipped.push({ path, reason: now });
       else if (attempt < attempts) moved.set(path, now);
       else result.skipped.push({ path, reason: 'it changed while it was read' });
     }
     const dropped = [...toRecord.keys()].filter((path) => !result.recorded.has(path) && !moved.has(path));
-    await forget(context, dropped);
+    await forget(context, [...appeared, ...dropped]);
     toRecord = moved;
   }
   return result;
 }
 
-/** What is at a path: 'gone', the reason why it cannot be recorded, or its stat. */
+/**
+ * Sorts out what was missing when git was asked to drop it. One that came back at that very moment was read by git, and
+ * nobody saw whether it was whole: it is read again (`moved`), or dropped (the paths given back).
+ */
+function lookAgain(
+  context: CaptureContext,
+  missing: readonly BytePath[],
+  result: UpdateResult,
+  moved: Map<BytePath, BigIntStats>,
+): BytePath[] {
+  const drop: BytePath[] = [];
+  for (const path of missing) {
+    const now = lookAt(context, path);
+    if (typeof now === 'object') moved.set(path, now);
+    else if (now === 'missing') result.removed.push(path);
+    else {
+      drop.push(path);
+      if (now === 'gone') result.removed.push(path);
+      else result.skipped.push({ path, reason: now });
+    }
+  }
+  return drop;
+}
+
+/** What is at a path: 'missing', 'gone' (something else is there), the reason why it cannot be recorded, or its stat. */
 function lookAt(context: CaptureContext, path: BytePath): string | BigIntStats {
   const absolute = onDisk(context.worktree, path);
   try {
@@ -73,7 +104,8 @@ function lookAt(context: CaptureContext, path: BytePath): string | BigIntStats {
     return stat;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (code === 'ENOENT' || code === 'ENOTDIR') return 'gone';
+    if (code === 'ENOENT') return 'missing';
+    if (code === 'ENOTDIR') return 'gone';
     if (code === 'EACCES' || code === 'EPERM') return 'it cannot be read (permission denied)';
     return `it cannot be read (${code === '' ? String(error) : code})`;
   }
@@ -121,6 +153,33 @@ function refuseTooMuch(context: CaptureContext, paths: ReadonlyMap<BytePath, Big
 export async function forget(context: CaptureContext, paths: readonly BytePath[]): Promise<void> {
   if (paths.length === 0) return;
   await shadowGit(context, ['update-index', '-z', '--force-remove', '--stdin'], { input: nulList(paths) });
+}
+
+/** Where somebody watches, git is told in parts what to record, so that there is something to see. */
+const part = { files: 2000, bytes: 32 * 1024 ** 2 };
+
+async function recordAll(
+  context: CaptureContext,
+  missing: readonly BytePath[],
+  present: ReadonlyMap<BytePath, BigIntStats>,
+): Promise<Map<BytePath, string>> {
+  const progress = progressOf(context.repository);
+  if (progress === undefined) return record(context, [...missing, ...present.keys()]);
+  const sizes = [...present].map(([path, { size }]) => ({ path, bytes: Number(size) }));
+  const sum = (some: typeof sizes) => some.reduce((total, { bytes }) => total + bytes, 0);
+  progress.begin('recording', { files: sizes.length, bytes: sum(sizes) });
+  const failed = new Map<BytePath, string>();
+  for (let at = 0; at < sizes.length; ) {
+    let end = at;
+    for (let bytes = 0; end < sizes.length && end - at < part.files && bytes < part.bytes; end++)
+      bytes += sizes[end]?.bytes ?? 0;
+    const some = sizes.slice(at, end);
+    const paths = [...(at === 0 ? missing : []), ...some.map(({ path }) => path)];
+    for (const [path, reason] of await record(context, paths)) failed.set(path, reason);
+    progress.advance({ files: some.length, bytes: sum(some) }, paths.at(-1));
+    at = end;
+  }
+  return failed;
 }
 
 /**

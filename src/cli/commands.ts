@@ -225,7 +225,11 @@ export const commands: readonly CommandSpec[] = [
         describe: 'This registered database; may be given more than once',
       },
       all: { type: 'boolean', describe: 'All files and every registered database' },
-      staged: { type: 'boolean', describe: 'Bring the index back too' },
+      staged: {
+        type: 'boolean',
+        describe:
+          'Bring the index back too (with paths, only these): what was staged, conflicts, intents to add, and the assume-unchanged and skip-worktree bits',
+      },
       into: {
         type: 'string',
         value: 'folder',
@@ -238,6 +242,16 @@ export const commands: readonly CommandSpec[] = [
         describe: 'Do not ask, and go on over uncommitted changes (they are recorded first)',
       },
       'keep-changes': { type: 'boolean', describe: 'Leave paths with uncommitted changes alone' },
+      merge: {
+        type: 'boolean',
+        describe:
+          'Take back only what changed between that snapshot and the next one, as git revert does with a commit, and keep what changed since. Lines that changed on both sides are marked as git marks them. Files only; renames are not followed. It overwrites nothing of yours: it needs no --force, and --keep-changes has no meaning with it',
+      },
+      base: {
+        type: 'string',
+        value: 'snapshot',
+        describe: 'With --merge: the snapshot right after the unwanted change, if that is not the next one',
+      },
       'keep-new': { type: 'boolean', describe: 'Leave files alone that did not exist then' },
       yes: { type: 'boolean', alias: 'y', describe: 'Answer every question with yes: the same as --force' },
       continue: { type: 'boolean', describe: 'Finish an interrupted restore' },
@@ -248,13 +262,17 @@ export const commands: readonly CommandSpec[] = [
       ['git pitr restore --at "yesterday 18:00" --all --dry-run', 'what would come back, databases too'],
       ['git pitr restore --snapshot latest~1 -- src/app.ts', 'one file, from the snapshot before the latest'],
       ['git pitr restore --at 14:05 --db app', 'only the database app'],
+      [
+        'git pitr restore --snapshot 4f2a --merge',
+        'take back what changed right after snapshot 4f2a, and keep what came later',
+      ],
     ],
     exitCodes: {
       ...common,
       ...busy,
       ...stops,
-      3: 'done in part: a path or database that could not be restored is listed',
-      4: 'refused: uncommitted changes would be overwritten, the folder is not empty, or you said no',
+      3: 'done in part: paths or databases that could not be restored, and merge conflicts, are listed',
+      4: 'refused: uncommitted changes (also staged ones) would be overwritten, the folder is not empty, or you said no',
       5: 'no snapshot at or before that time; no such snapshot, path or database',
       7: 'what came back is not what was recorded; it was taken back',
     },

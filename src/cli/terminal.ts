@@ -10,6 +10,8 @@ export interface Terminal {
   /** True when a person can be asked. */
   interactive: boolean;
   colours: boolean;
+  /** True when progress can be shown: a person watches standard error, and wants more than errors. */
+  progress: boolean;
   /** Text for standard output; nothing under `--quiet` and `--json`. */
   print(text: string): void;
   /** The JSON document; nothing without `--json`. */
@@ -36,6 +38,7 @@ export function openTerminal(options: { json: boolean; quiet: boolean }): Termin
     quiet,
     interactive: !json && isatty(0) && isatty(1),
     colours,
+    progress: !json && !quiet && isatty(2),
     paint,
     print: (text) => {
       if (!json && !quiet) write(1, text.endsWith('\n') ? text : `${text}\n`);

@@ -6,6 +6,7 @@ import { nullOid, type Repository } from '../git/repository.ts';
 import { startGit } from '../git/run.ts';
 import { type ListedEntry, listTree, resolveTree } from '../git/trees.ts';
 import { chunkIndex, chunkPath, chunksPerFolder, fileChunks } from './chunks.ts';
+import { progressOf } from '../system/progress.ts';
 import { ObjectChecker } from './objects.ts';
 
 /** Recording a file as an image (`chunks.ts`): what did not change is neither hashed by git nor written. */
@@ -97,7 +98,9 @@ class ImageScan {
     };
     let before = await this.#previous.next();
     let index = 0;
+    const progress = progressOf(this.#repository);
     for await (const content of fileChunks(this.#handle)) {
+      progress?.advance({ bytes: content.length });
       const path = chunkPath(index++);
       this.#hash.update(content);
       this.bytes += content.length;

@@ -1,4 +1,5 @@
 import { PitrError } from '../errors.ts';
+import { ByteSource } from '../git/byteSource.ts';
 import { objectStore } from '../git/objectStore.ts';
 import type { Repository } from '../git/repository.ts';
 import { type RunningGit, startGit } from '../git/run.ts';
@@ -80,7 +81,7 @@ export class ObjectReader {
 
   /** Error: `integrity` for an object that is missing or larger than `maxSize` bytes. */
   async *objects(maxSize: number): AsyncGenerator<ReadObject> {
-    const source = new ByteSource(this.#running);
+    const source = new ByteSource(this.#running.stdout as AsyncIterable<Buffer>, () => cutOff(this.#running));
     let finished = false;
     try {
       for (;;) {
@@ -107,69 +108,14 @@ export class ObjectReader {
   }
 }
 
-/** Takes lines and exact numbers of bytes from a stream. */
-class ByteSource {
-  readonly #running: RunningGit;
-  readonly #parts: AsyncIterator<Buffer>;
-  #buffer: Buffer = Buffer.alloc(0);
-
-  constructor(running: RunningGit) {
-    this.#running = running;
-    this.#parts = (running.stdout as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
-  }
-
-  /** The next line without its end; undefined at the end of the stream. */
-  async line(): Promise<string | undefined> {
-    for (;;) {
-      const end = this.#buffer.indexOf(10);
-      if (end !== -1) {
-        const text = this.#buffer.toString('latin1', 0, end);
-        this.#buffer = this.#buffer.subarray(end + 1);
-        return text;
-      }
-      if (!(await this.#more())) {
-        if (this.#buffer.length > 0) throw await this.#cutOff();
-        return undefined;
-      }
-    }
-  }
-
-  async bytes(length: number): Promise<Buffer> {
-    if (this.#buffer.length < length) await this.#fill(length);
-    const taken = this.#buffer.subarray(0, length);
-    this.#buffer = this.#buffer.subarray(length);
-    return taken;
-  }
-
-  /** Gathers parts and joins them once: a chunk comes in several, and joining each time would be quadratic. */
-  async #fill(length: number): Promise<void> {
-    const parts = [this.#buffer];
-    let have = this.#buffer.length;
-    while (have < length) {
-      const next = await this.#parts.next();
-      if (next.done === true) throw await this.#cutOff();
-      parts.push(next.value);
-      have += next.value.length;
-    }
-    this.#buffer = Buffer.concat(parts);
-  }
-
-  async #more(): Promise<boolean> {
-    const next = await this.#parts.next();
-    if (next.done === true) return false;
-    this.#buffer = this.#buffer.length === 0 ? next.value : Buffer.concat([this.#buffer, next.value]);
-    return true;
-  }
-
-  /** What stopped git comes first: it may be our own list of objects that failed. */
-  async #cutOff(): Promise<PitrError> {
-    await this.#running.end();
-    return new PitrError(
-      'integrity',
-      'git cat-file ended in the middle of an object: the repository may be damaged.',
-      {
-        hints: ['git fsck --full'],
-      },
-    );
-  }
+/** What stopped git comes first: it may be our own list of objects that failed. */
+async function cutOff(running: RunningGit): Promise<PitrError> {
+  await running.end();
+  return new PitrError(
+    'integrity',
+    'git cat-file ended in the middle of an object: the repository may be damaged.',
+    {
+      hints: ['git fsck --full'],
+    },
+  );
 }

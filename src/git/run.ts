@@ -19,6 +19,8 @@ export interface GitOptions {
   env?: Readonly<Record<string, string>>;
   config?: readonly (readonly [string, string])[];
   input?: Input;
+  /** Standard input stays open for the caller to write to. */
+  openInput?: boolean;
   /** Exit codes that are answers, not failures. Default: 0 alone. */
   okCodes?: readonly number[];
   signal?: AbortSignal;
@@ -98,7 +100,7 @@ export function launchGit(args: readonly string[], options: GitOptions): Running
   const child = spawn('git', args, {
     cwd: options.cwd,
     env: gitEnvironment(options.env, options.config, options.cwd),
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: [options.input === undefined && options.openInput !== true ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     signal: options.signal,
     windowsHide: true,
   });

@@ -3,6 +3,7 @@ import { ImportStream } from './fastImport.ts';
 import { objectStore } from './objectStore.ts';
 import type { BytePath } from './paths.ts';
 import type { Repository } from './repository.ts';
+import { type ObjectInfo, openReader } from './objectReader.ts';
 import { prestart } from './prestart.ts';
 import { git, gitText, nulRecords, startGit } from './run.ts';
 
@@ -96,6 +97,7 @@ export function prestartComparison(repository: Repository): void {
 
 /** Starts what a `checkObjects` needs. */
 export function prestartCheck(repository: Repository): void {
+  if (openReader(repository) !== undefined) return;
   prestart(checkCommand, { cwd: repository.worktree, env: objectStore(repository) });
 }
 
@@ -166,12 +168,6 @@ export async function resolveTree(repository: Repository, expression: string): P
   });
 }
 
-export interface ObjectInfo {
-  oid: string;
-  type: string;
-  size: number;
-}
-
 const checkCommand = ['cat-file', '--batch-check', '--buffer'];
 
 /** Type and size of objects, in the order asked; `undefined` for one that is not there. */
@@ -179,7 +175,8 @@ export async function checkObjects(
   repository: Repository,
   oids: readonly string[],
 ): Promise<(ObjectInfo | undefined)[]> {
-  if (oids.length === 0) return [];
+  const reader = openReader(repository);
+  if (reader !== undefined || oids.length === 0) return reader?.info(oids) ?? [];
   const { stdout } = await git(checkCommand, {
     cwd: repository.worktree,
     env: objectStore(repository),

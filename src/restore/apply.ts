@@ -16,6 +16,7 @@ import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath, onDisk, parentOf, parentsOf } from '../git/paths.ts';
 import type { FilePlan, PlanEntry } from './plan.ts';
 import type { Stage } from './stage.ts';
+import type { Progress } from '../system/progress.ts';
 
 /**
  * Carries out a plan, exactly: deletions, folders, new content, modes. Each file changes in one step (rename, link,
@@ -26,8 +27,7 @@ export interface Applier {
   stage: Stage;
   /** What `lstat` said of each planned path when the plan was checked; missing paths are not in it. */
   seen: ReadonlyMap<BytePath, BigIntStats>;
-  /** Called before each path: crash tests and progress hook in here. */
-  onStep?: (path: BytePath) => void;
+  progress?: Progress | undefined;
 }
 
 /** What `lstat` says of every path of a plan. */
@@ -49,7 +49,8 @@ export function lookAtPlan(root: string, plan: FilePlan): Map<BytePath, BigIntSt
 
 /** Applies the plan. Error: `refused` when a path changed since it was looked at; the journal knows what was done. */
 export async function applyFiles(plan: FilePlan, applier: Applier): Promise<void> {
-  const { root } = applier;
+  const { root, progress } = applier;
+  progress?.begin('restoring', { files: plan.entries.length });
   const folders = new Set<BytePath>();
   for (const entry of plan.entries) if (entry.action === 'delete') remove(applier, entry);
   for (const dir of plan.removeDirs.toReversed()) removeEmptyFolders(root, dir, plan);
@@ -60,11 +61,12 @@ export async function applyFiles(plan: FilePlan, applier: Applier): Promise<void
     else if (entry.action === 'mode') setMode(applier, entry);
   }
   for (const dir of plan.createDirs) makeFolder(root, dir, folders);
+  progress?.begin('waiting for the disk');
   await syncFileSystem(root);
 }
 
 function remove(applier: Applier, entry: PlanEntry): void {
-  applier.onStep?.(entry.path);
+  applier.progress?.advance({ files: 1 }, entry.path);
   requireUnchanged(applier, entry.path);
   requireRealParents(applier.root, entry.path, new Set(), false);
   try {
@@ -90,7 +92,7 @@ function removeEmptyFolders(root: string, dir: BytePath, plan: FilePlan): void {
 function place(applier: Applier, entry: PlanEntry, folders: Set<BytePath>): void {
   const { root, stage } = applier;
   if (entry.after === undefined) return;
-  applier.onStep?.(entry.path);
+  applier.progress?.advance({ files: 1 }, entry.path);
   requireUnchanged(applier, entry.path);
   requireRealParents(root, entry.path, folders, true);
   const from = stage.pathOf(entry.path);
@@ -122,7 +124,7 @@ function createAt(from: string, to: Buffer, entry: PlanEntry): void {
 }
 
 function setMode(applier: Applier, entry: PlanEntry): void {
-  applier.onStep?.(entry.path);
+  applier.progress?.advance({ files: 1 }, entry.path);
   requireUnchanged(applier, entry.path);
   requireRealParents(applier.root, entry.path, new Set(), false);
   chmodSync(onDisk(applier.root, entry.path), modeAfter(entry));

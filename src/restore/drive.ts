@@ -3,22 +3,33 @@ import { type Capture, captureWorktree } from '../capture/capture.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath } from '../git/paths.ts';
-import { diffTrees, type TreeEntry } from '../git/trees.ts';
+import type { TreeEntry } from '../git/trees.ts';
 import { readSnapshot } from '../timeline/catalog.ts';
+import { progressOf } from '../system/progress.ts';
 import { copiesIn } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
 import { restoreDatabase } from './databases.ts';
+import {
+  entriesAt,
+  type IndexChange,
+  type IndexSide,
+  indexTree,
+  sameIndexSide,
+  sideOf as indexSideOf,
+} from './indexPlan.ts';
 import type { Operation } from './journal.ts';
 import { type FilePlan, type PlanEntry, unrecordable } from './plan.ts';
 import { presentState } from './prepare.ts';
 import type { Context } from './request.ts';
 import { stageFiles } from './stage.ts';
+import type { RecordedState } from './target.ts';
 
 /** Which end of an operation: the state before it, or the one it leads to. */
 export type End = 'before' | 'after';
 
 export interface Way {
   plan: FilePlan;
+  index: IndexChange[];
   /** Paths that are neither as they were before the operation nor as it makes them. */
   changed: Set<BytePath>;
 }
@@ -34,9 +45,14 @@ export async function wayTo(
   capture: Capture,
 ): Promise<Way> {
   const now = presentState(capture);
-  const current = await entriesAt(context, now.files, new Set(operation.files.map(({ path }) => path)));
+  const current = await entriesAt(
+    context.repository,
+    now.files,
+    new Set(operation.files.map(({ path }) => path)),
+  );
   const way: Way = {
     plan: { entries: [], protected: [], createDirs: [], removeDirs: [] },
+    index: [],
     changed: new Set(),
   };
   for (const entry of operation.files) {
@@ -56,6 +72,7 @@ export async function wayTo(
   }
   way.plan.createDirs = end === 'after' ? operation.createDirs : operation.removeDirs;
   way.plan.removeDirs = end === 'after' ? operation.removeDirs : operation.createDirs;
+  way.index = await indexWay(context, operation, end, now, way.changed);
   return way;
 }
 
@@ -98,16 +115,32 @@ function entryBetween(path: BytePath, from: Side, to: Side): PlanEntry {
   };
 }
 
-async function entriesAt(
+/** The same for the index. */
+async function indexWay(
   context: Context,
-  tree: string,
-  paths: ReadonlySet<BytePath>,
-): Promise<Map<BytePath, TreeEntry>> {
-  const found = new Map<BytePath, TreeEntry>();
-  if (paths.size === 0) return found;
-  for await (const { path, after } of diffTrees(context.repository, '', tree))
-    if (after !== undefined && paths.has(path)) found.set(path, after);
-  return found;
+  operation: Operation,
+  end: End,
+  now: RecordedState,
+  changed: Set<BytePath>,
+): Promise<IndexChange[]> {
+  if (operation.index.length === 0) return [];
+  const { repository } = context;
+  const paths = new Set(operation.index.map(({ path }) => path));
+  const entries = await entriesAt(repository, await indexTree(repository, now), paths);
+  const way: IndexChange[] = [];
+  for (const change of operation.index) {
+    const is = indexSideOf(now, change.path, entries.get(change.path));
+    const [wanted, other] = end === 'before' ? [change.before, change.after] : [change.after, change.before];
+    if (sameIndexSide(is, wanted)) continue;
+    if (!sameIndexSide(is, other) && !isMissingIntent(is, other)) changed.add(change.path);
+    way.push({ path: change.path, before: is, after: wanted });
+  }
+  return way;
+}
+
+/** An intent to add a file that is not on disk cannot be brought back: that it is not there is nobody's change. */
+function isMissingIntent(is: IndexSide, intended: IndexSide): boolean {
+  return intended.flags === 'N' && is.entries.length === 0 && is.flags === '';
 }
 
 /**
@@ -130,11 +163,12 @@ export async function driveTo(
       root: repository.worktree,
       stage,
       seen: lookAtPlan(repository.worktree, way.plan),
+      progress: progressOf(repository),
     });
   } finally {
     stage.remove();
   }
-  if (operation.staged) await restoreIndex(context, operation, end);
+  if (way.index.length > 0) await (await import('./staged.ts')).applyIndex(context, way.index);
   for (const copy of await copiesAt(context, operation, end)) await driveDatabase(context, copy);
 }
 
@@ -147,16 +181,6 @@ function changedError(paths: readonly BytePath[]): PitrError {
       details: { changed: paths.map(displayPath) },
     },
   );
-}
-
-async function restoreIndex(context: Context, operation: Operation, end: End): Promise<void> {
-  const snapshot = await readSnapshot(
-    context.repository,
-    operation[end === 'before' ? 'before' : 'target'].commit,
-  );
-  if (snapshot === undefined) return;
-  const [{ restoreStaged }, { stateOf }] = await Promise.all([import('./staged.ts'), import('./target.ts')]);
-  await restoreStaged(context, await stateOf(context.repository, snapshot), operation.stagedPaths);
 }
 
 /** The copies of an operation's databases at one end of it. */

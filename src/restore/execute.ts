@@ -1,15 +1,14 @@
-import { type Capture, captureWorktree } from '../capture/capture.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { messageOf, PitrError } from '../errors.ts';
-import { type BytePath, displayPath } from '../git/paths.ts';
-import { requireIndexFree } from '../git/indexFree.ts';
-import { diffTrees } from '../git/trees.ts';
+import { displayPath } from '../git/paths.ts';
 import { currentTime } from '../system/clock.ts';
 import { crashPoint } from '../system/crashPoint.ts';
+import { progressOf } from '../system/progress.ts';
 import { lockLine, type Taken, takeSnapshotLocked } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
 import { requireFree, requireRecorded, restoreDatabase } from './databases.ts';
 import { copiesAt, databasesMadeBy, driveTo } from './drive.ts';
+import { holdContents, releaseContents } from './hold.ts';
 import {
   beginOperation,
   finishOperation,
@@ -17,9 +16,9 @@ import {
   type Operation,
   refuseWhileInterrupted,
 } from './journal.ts';
-import type { FilePlan } from './plan.ts';
-import type { Context, PreparedRestore } from './request.ts';
+import type { Context, PreparedRestore, Replanned } from './request.ts';
 import { stageFiles } from './stage.ts';
+import { movedSince, requireWritten } from './verify.ts';
 
 export interface RestoreOutcome {
   /** The snapshot of the state before; `undo` goes back to it. */
@@ -32,7 +31,11 @@ export interface RestoreOutcome {
 export interface ExecuteOptions {
   /** Carry on over uncommitted changes (they are in the safety snapshot). */
   force: boolean;
-  onStep?: (path: BytePath) => void;
+  /**
+   * The plan was made a moment ago and nobody was shown it or asked in between: what it was made from counts as the
+   * state before, without looking through the whole worktree again. What the plan touches is looked at again anyway.
+   */
+  atOnce?: boolean;
 }
 
 /**
@@ -51,13 +54,13 @@ export async function executeRestore(
   const lock = await lockLine(repository, config, 'restore');
   try {
     refuseWhileInterrupted(repository);
-    if (prepared.staged) await requireIndexFree(repository, config.lockTimeout);
+    if (prepared.index.length > 0) await (await import('./staged.ts')).requireIndexFree(repository);
     await requireFree(context, prepared.databases);
-    const now = await takeSafety(context, prepared);
+    const now = await takeSafety(context, prepared, options);
     const outcome = { safety: { id: now.id, commit: now.commit }, databasesLeft: prepared.databasesLeft };
     await requireSamePlan(prepared, now);
     if (changesNothing(prepared)) return { ...outcome, applied: true };
-    await carryOut(context, prepared, now, options);
+    await carryOut(context, prepared, now);
     return { ...outcome, applied: true };
   } finally {
     lock.release();
@@ -70,7 +73,7 @@ export function changesNothing(prepared: PreparedRestore): boolean {
   return (
     entries.length + createDirs.length + removeDirs.length === 0 &&
     prepared.databases.every(({ action }) => action === 'unchanged') &&
-    !prepared.staged
+    prepared.index.length === 0
   );
 }
 
@@ -100,7 +103,7 @@ export function refuseUncommitted(prepared: PreparedRestore): void {
   );
 }
 
-function takeSafety(context: Context, prepared: PreparedRestore): Promise<Taken> {
+function takeSafety(context: Context, prepared: PreparedRestore, options: ExecuteOptions): Promise<Taken> {
   const what = prepared.kind === 'undo' ? 'before undo' : `before restore to ${prepared.snapshot.id}`;
   return takeSnapshotLocked(context.repository, context.config, {
     type: 'safety',
@@ -108,19 +111,23 @@ function takeSafety(context: Context, prepared: PreparedRestore): Promise<Taken>
     message: what,
     also: prepared.also,
     force: true,
+    ...(options.atOnce === true ? { capture: prepared.capture } : {}),
   });
 }
 
 /** The plan shown is the plan done. */
 async function requireSamePlan(prepared: PreparedRestore, now: Taken): Promise<void> {
   const fresh = await prepared.replan(now.capture, now.databases);
-  if (JSON.stringify(fresh.entries) === JSON.stringify(prepared.plan.entries)) return;
-  const key = (plan: FilePlan) => new Map(plan.entries.map((entry) => [entry.path, JSON.stringify(entry)]));
-  const [shown, found] = [key(prepared.plan), key(fresh)];
+  const key = ({ plan, index }: Replanned) =>
+    new Map([
+      ...plan.entries.map((entry) => [entry.path, JSON.stringify(entry)] as const),
+      ...index.map((change) => [`index ${change.path}`, JSON.stringify(change)] as const),
+    ]);
+  const [shown, found] = [key(prepared), key(fresh)];
   const moved = [...new Set([...shown.keys(), ...found.keys()])].filter(
     (path) => shown.get(path) !== found.get(path),
   );
-  throw movedError(moved.map(displayPath));
+  if (moved.length > 0) throw movedError(moved.map(displayPath));
 }
 
 function movedError(paths: readonly string[]): PitrError {
@@ -141,14 +148,9 @@ interface Run {
   copies: Map<string, CapturedDatabase>;
 }
 
-async function carryOut(
-  context: Context,
-  prepared: PreparedRestore,
-  now: Taken,
-  options: ExecuteOptions,
-): Promise<void> {
+async function carryOut(context: Context, prepared: PreparedRestore, now: Taken): Promise<void> {
   const { repository } = context;
-  const { plan, target } = prepared;
+  const { plan } = prepared;
   // What is not there comes last: a database that was made cannot be taken back when another one fails.
   const isThere = ({ name }: { name: string }) => now.databases.some((copy) => copy.name === name);
   const databases = prepared.databases
@@ -159,7 +161,8 @@ async function carryOut(
   const stage = await stageFiles(repository, repository.worktree, plan.entries);
   try {
     const seen = lookAtPlan(repository.worktree, plan);
-    await requireStill(context, plan, now.capture, prepared.also);
+    const moved = await movedSince(context, plan, now.capture, prepared.also, seen);
+    if (moved.length > 0) throw movedError(moved.map(displayPath));
     const run: Run = {
       operation: operationOf(
         prepared,
@@ -168,6 +171,7 @@ async function carryOut(
       ),
       copies: new Map(now.databases.map((copy) => [copy.name, copy])),
     };
+    if (run.operation.holds !== undefined) await holdContents(repository, run.operation.holds);
     beginOperation(repository, run.operation);
     crashPoint('after-journal');
     try {
@@ -175,61 +179,22 @@ async function carryOut(
         root: repository.worktree,
         stage,
         seen,
-        ...(options.onStep === undefined ? {} : { onStep: options.onStep }),
+        progress: progressOf(repository),
       });
       crashPoint('after-files');
-      if (prepared.staged)
-        await (await import('./staged.ts')).restoreStaged(context, target, prepared.stagedPaths);
+      if (prepared.index.length > 0) await (await import('./staged.ts')).applyIndex(context, prepared.index);
       for (const database of databases) await restoreOne(context, run, database.target);
       crashPoint('after-databases');
-      await requireResult(context, plan, prepared.also);
+      requireWritten(context, plan);
     } catch (error) {
       throw await takenBack(context, run, error);
     }
     finishOperation(repository);
+    if (run.operation.holds !== undefined) await releaseContents(repository);
     crashPoint('after-finish');
   } finally {
     stage.remove();
   }
-}
-
-/** Looks once more at what the plan touches: an edit made after the safety snapshot is in no snapshot. */
-async function requireStill(
-  context: Context,
-  plan: FilePlan,
-  then: Capture,
-  also: readonly BytePath[],
-): Promise<void> {
-  const again = await captureWorktree(context.repository, context.config, { also });
-  const planned = new Set(plan.entries.map(({ path }) => path));
-  const moved: string[] = [];
-  for await (const { path } of diffTrees(context.repository, then.files, again.files))
-    if (planned.has(path)) moved.push(displayPath(path));
-  if (moved.length > 0) throw movedError(moved);
-}
-
-/** Reads back what was written: a restore that did not bring what it promised must not say "done". */
-async function requireResult(context: Context, plan: FilePlan, also: readonly BytePath[]): Promise<void> {
-  const { repository, config } = context;
-  const written = plan.entries.filter(({ action }) => action !== 'delete').map(({ path }) => path);
-  const after = await captureWorktree(repository, config, { also: [...also, ...written] });
-  const wanted = new Map(plan.entries.map((entry) => [entry.path, entry.after]));
-  const wrong: string[] = [];
-  const skipped = new Set(after.skipped.map(({ path }) => path));
-  const found = new Map<BytePath, string>();
-  for await (const { path, after: entry } of diffTrees(repository, '', after.files)) {
-    if (entry !== undefined && wanted.has(path)) found.set(path, `${entry.mode} ${entry.oid}`);
-  }
-  for (const [path, entry] of wanted) {
-    const is = found.get(path) ?? '';
-    if (!skipped.has(path) && is !== (entry === undefined ? '' : `${entry.mode} ${entry.oid}`))
-      wrong.push(displayPath(path));
-  }
-  if (wrong.length === 0) return;
-  throw new PitrError(
-    'integrity',
-    `After the restore ${wrong.length} paths are not what the snapshot holds: ${wrong.slice(0, 10).join(', ')}.`,
-  );
 }
 
 function operationOf(prepared: PreparedRestore, now: Taken, databases: string[]): Operation {
@@ -245,8 +210,8 @@ function operationOf(prepared: PreparedRestore, now: Taken, databases: string[])
     removeDirs: plan.removeDirs,
     databases,
     databasesBefore: {},
-    staged: prepared.staged,
-    ...(prepared.stagedPaths === undefined ? {} : { stagedPaths: prepared.stagedPaths }),
+    index: prepared.index,
+    ...(plan.contents === undefined || plan.contents === '' ? {} : { holds: plan.contents }),
   };
 }
 
@@ -286,6 +251,7 @@ async function takenBack(context: Context, run: Run, error: unknown): Promise<un
     await driveTo(context, run.operation, 'before', { force: true });
     const made = databasesMadeBy(context, run.operation, await copiesAt(context, run.operation, 'before'));
     forgetOperation(repository);
+    if (run.operation.holds !== undefined) await releaseContents(repository);
     const but = made.length === 0 ? '' : `, but for what was not there: ${made.join(', ')}`;
     return new PitrError(
       kind,

@@ -1,4 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { type IndexEntry, readIndexFile } from '../git/indexFile.ts';
 import { type BytePath, onDisk, parentsOf } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import { git, splitNul } from '../git/run.ts';
@@ -15,20 +17,32 @@ export async function uncommittedPaths(repository: Repository, plan: FilePlan): 
     .filter(({ action }) => action === 'overwrite' || action === 'delete')
     .map(({ path }) => path);
   if (lost.length === 0) return new Set();
-  const [status, tracked] = await Promise.all([
-    git(['status', '--porcelain', '-z', '--no-renames', '--untracked-files=all', '--ignore-submodules=all'], {
-      cwd: repository.worktree,
-    }),
-    git(['ls-files', '-z', '-v'], { cwd: repository.worktree }),
+  const flags = ['--no-renames', '--untracked-files=all', '--ignore-submodules=all'];
+  const [status, known] = await Promise.all([
+    git(['status', '--porcelain', '-z', ...flags], { cwd: repository.worktree }),
+    trackedPaths(repository, 'plainly'),
   ]);
   const changed = new Set(splitNul(status.stdout).map((record) => record.slice(3)));
-  // `status` says nothing of paths with assume-unchanged (a small letter) or skip-worktree (S): taken for changed.
-  const known = new Set(
-    splitNul(tracked.stdout)
-      .filter((record) => record.startsWith('H '))
-      .map((record) => record.slice(2)),
-  );
   return new Set(lost.filter((path) => changed.has(path) || !known.has(path)));
+}
+
+/**
+ * What the user's index tracks; `plainly`: without conflicts and without paths with assume-unchanged or skip-worktree,
+ * of which `git status` says nothing.
+ */
+export async function trackedPaths(
+  repository: Repository,
+  how: 'plainly' | 'at all' = 'at all',
+): Promise<Set<BytePath>> {
+  const index = readIndexFile(path.join(repository.gitDir, 'index'), repository);
+  if (index !== undefined) {
+    const isPlain = (entry: IndexEntry) => entry.stage === 0 && !entry.assumeUnchanged && !entry.skipWorktree;
+    const entries = how === 'plainly' ? index.entries.filter(isPlain) : index.entries;
+    return new Set(entries.map((entry) => entry.path));
+  }
+  const { stdout } = await git(['ls-files', '-z', '-v'], { cwd: repository.worktree });
+  const records = splitNul(stdout).filter((record) => how === 'at all' || record.startsWith('H '));
+  return new Set(records.map((record) => record.slice(2)));
 }
 
 /** A file that is in the way of the plan and that the present snapshot does not hold. */
@@ -55,10 +69,11 @@ export function findObstacles(root: string, entries: readonly PlanEntry[]): Obst
     }
     // Below a file or link that the plan takes away there is nothing yet; a look would go through the link.
     if (parentsOf(path).some((parent) => goes.has(parent))) continue;
+    // What is "below" a link that goes is not in its place, but somewhere else.
+    if (parentsOf(path).some((parent) => goes.has(parent))) continue;
     const kind = kindAt(root, path);
     // A folder that the plan itself empties is no obstacle; one that keeps something else fails in `apply`, harmlessly.
-    if (kind === undefined || (kind === 'folder' && (holders.has(path) || isEmptyFolder(root, path))))
-      continue;
+    if (kind === undefined || (kind === 'folder' && (holders.has(path) || holdsNoFile(root, path)))) continue;
     obstacles.push({ path, kind, of: path });
   }
   return obstacles;
@@ -90,6 +105,11 @@ function kindAt(root: string, path: BytePath): Obstacle['kind'] | undefined {
   }
 }
 
-function isEmptyFolder(root: string, path: BytePath): boolean {
-  return readdirSync(onDisk(root, path)).length === 0;
+/** True when there are only folders below: those are recorded as empty ones. */
+function holdsNoFile(root: string, path: BytePath): boolean {
+  const entries = readdirSync(onDisk(root, path), {
+    withFileTypes: true,
+    encoding: 'latin1',
+  });
+  return entries.every((entry) => entry.isDirectory() && holdsNoFile(root, `${path}/${entry.name}`));
 }

@@ -2,8 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { isEmptyTree } from '../capture/staged.ts';
 import { PitrError } from '../errors.ts';
-import { git, gitText, splitNul } from '../git/run.ts';
-import type { BytePath } from '../git/paths.ts';
+import { git, gitText } from '../git/run.ts';
 import { ensurePrivateDir, randomId } from '../system/files.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { formatInstant, type Instant } from '../timeline/instant.ts';
@@ -94,13 +93,15 @@ export async function historyTarget(
   const files = await rawTree(context, past.commit);
   const target: RecordedState = {
     commit: past.commit,
-    head: past.commit,
     files,
     staged: '',
+    emptyIndex: false,
+    head: past.commit,
     permissions: new Map(),
     emptyDirs: new Set(),
     gitlinks: new Map(),
-    conflicts: '',
+    conflicts: new Map(),
+    indexFlags: new Map(),
     skipped: new Set(),
     databases: [],
   };
@@ -158,9 +159,4 @@ async function rawTree(context: Context, commit: string): Promise<string> {
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
-}
-
-/** What the user's index tracks: history says nothing about any other file. */
-export async function trackedPaths({ repository }: Context): Promise<Set<BytePath>> {
-  return new Set(splitNul((await git(['ls-files', '-z', '--cached'], { cwd: repository.worktree })).stdout));
 }

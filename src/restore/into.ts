@@ -5,6 +5,7 @@ import { withEngine } from '../databases/registry.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import { requirePathspecs } from '../git/pathspecs.ts';
 import { followLinks } from '../system/files.ts';
+import { progressOf } from '../system/progress.ts';
 import { applyFiles } from './apply.ts';
 import { planFiles } from './plan.ts';
 import { resolveTarget } from './prepare.ts';
@@ -64,7 +65,7 @@ export async function restoreIntoFolder(
     throw error;
   });
   try {
-    await applyFiles(plan, { root: into, stage, seen: new Map() });
+    await applyFiles(plan, { root: into, stage, seen: new Map(), progress: progressOf(repository) });
   } finally {
     stage.remove();
   }

@@ -4,6 +4,7 @@ import { PitrError } from '../errors.ts';
 import type { BytePath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import { readFileIfThere, removeFileDurably, syncDir, writeFileAtomic } from '../system/files.ts';
+import type { IndexChange } from './indexPlan.ts';
 import type { PlanEntry } from './plan.ts';
 
 /**
@@ -27,9 +28,10 @@ export interface Operation {
   databases: string[];
   /** Where the state before of a database is, when it moved on after the safety snapshot: name -> commit. */
   databasesBefore: Record<string, string>;
-  /** True when it also brings the index: all of it, or the paths named. */
-  staged: boolean;
-  stagedPaths?: readonly BytePath[];
+  /** What it does to the index. */
+  index: IndexChange[];
+  /** Of a merge: the commit with new content that is in no snapshot, kept by `hold.ts` until the end. */
+  holds?: string;
 }
 
 function journalFile(repository: Repository): string {
@@ -82,7 +84,7 @@ function read(file: string): Operation | undefined {
   const text = readFileIfThere(file);
   if (text === undefined) return undefined;
   try {
-    return JSON.parse(text) as Operation;
+    return { index: [], ...(JSON.parse(text) as Omit<Operation, 'index'>) };
   } catch (cause) {
     throw new PitrError('failed', `The file ${file} is damaged; nothing was changed.`, {
       hints: [

@@ -1,6 +1,7 @@
 import { type BytePath, isWithin, parentsOf } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
-import { diffTrees, type TreeEntry } from '../git/trees.ts';
+import { diffTrees, type TreeChange, type TreeEntry } from '../git/trees.ts';
+import type { MergeConflict } from './merge.ts';
 import { refuseUnsafe } from './names.ts';
 import { leaveNested } from './nested.ts';
 import type { RecordedState } from './target.ts';
@@ -34,6 +35,10 @@ export interface FilePlan {
   /** Folders without recorded files: to be there afterwards, and not. */
   createDirs: BytePath[];
   removeDirs: BytePath[];
+  /** Of a merge: where both sides changed something else. */
+  conflicts?: MergeConflict[];
+  /** Of a merge: a commit that holds new content which is in no snapshot. */
+  contents?: string;
 }
 
 /** What is asked for: everything, what git pathspecs match, or a list of paths. */
@@ -56,17 +61,27 @@ export interface PlanRules {
   deletable?: ReadonlySet<BytePath>;
 }
 
-/** Works out what leads from `now` to `target`. Error: `refused` when the target holds a name that is never written. */
+/**
+ * Works out what leads from `now` to `target`.
+ * @param changes how their files differ, where that is known already
+ * Error: `refused` when the target holds a name that is never written.
+ */
 export async function planFiles(
   repository: Repository,
   now: RecordedState,
   target: RecordedState,
   rules: PlanRules,
+  changes: AsyncIterable<TreeChange> | Iterable<TreeChange> = diffTrees(
+    repository,
+    now.files,
+    target.files,
+    scopeOptions(rules.scope),
+  ),
 ): Promise<FilePlan> {
   let plan: FilePlan = { entries: [], protected: [], createDirs: [], removeDirs: [] };
   const { scope } = rules;
   const seen = new Set<BytePath>();
-  for await (const change of diffTrees(repository, now.files, target.files, scopeOptions(scope))) {
+  for await (const change of changes) {
     if (scope.paths?.has(change.path) === false) continue;
     if (change.after === undefined && rules.deletable?.has(change.path) === false) continue;
     seen.add(change.path);
@@ -170,7 +185,7 @@ async function planPermissions(
   }
   if (differing.size === 0) return;
   const { scope } = rules;
-  for await (const { path, after } of diffTrees(repository, '', target.files, scopeOptions(scope))) {
+  for await (const { path, after } of diffTrees(repository, '', now.files, scopeOptions(scope))) {
     if (after === undefined || !differing.has(path) || scope.paths?.has(path) === false || !isRegular(after))
       continue;
     const permissionsBefore = now.permissions.get(path);
@@ -194,7 +209,7 @@ function planFolders(plan: FilePlan, now: RecordedState, target: RecordedState, 
 }
 
 /** Empty folders have no place in a tree for git to match: they follow pathspecs that are plain paths. */
-export function folderScope(scope: Scope): (dir: BytePath) => boolean {
+function folderScope(scope: Scope): (dir: BytePath) => boolean {
   if (scope.paths !== undefined) return () => false;
   if (scope.pathspecs === undefined || scope.pathspecs.length === 0) return () => true;
   const folders = scope.plainFolders ?? [];

@@ -1,4 +1,5 @@
 import { type Capture, captureWorktree, databasePaths, withCompanions } from '../capture/capture.ts';
+import { retryIfLost } from '../capture/retry.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import type { DatabaseCaptures } from '../databases/registry.ts';
 import { PitrError } from '../errors.ts';
@@ -13,10 +14,12 @@ import { snapshotAt } from '../timeline/select.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { lockLine } from '../timeline/take.ts';
 import { planDatabases, requireRecorded } from './databases.ts';
-import { findObstacles, uncommittedPaths } from './guard.ts';
+import { findObstacles, trackedPaths, uncommittedPaths } from './guard.ts';
+import { planIndex, uncommittedInIndex } from './indexPlan.ts';
 import { refuseWhileInterrupted } from './journal.ts';
+import { type MergeBase, readMergeBase } from './mergeBase.ts';
 import { type FilePlan, leaveAlone, planFiles, type PlanRules, type Scope, showSkipped } from './plan.ts';
-import type { Context, PreparedRestore, RestoreRequest } from './request.ts';
+import type { Context, PreparedRestore, Replanned, RestoreRequest } from './request.ts';
 import { leftOut, outsideReason, sparseProtection } from './sparse.ts';
 import { parseState, type RecordedState, stateOf } from './target.ts';
 
@@ -28,61 +31,91 @@ import { parseState, type RecordedState, stateOf } from './target.ts';
 export async function prepareRestore(context: Context, request: RestoreRequest): Promise<PreparedRestore> {
   const { repository, config } = context;
   refuseWhileInterrupted(repository);
-  const { snapshot, target } = await resolveTarget(context, request);
+  const timeline =
+    request.timeline ?? (needsTimeline(request) ? (await readCatalog(repository)).snapshots : []);
+  const { snapshot, target } = await resolveTarget(context, { ...request, timeline });
+  const base =
+    request.merge === undefined
+      ? undefined
+      : await readMergeBase(repository, timeline, snapshot, request.merge.base);
   const lock = await lockLine(repository, config, 'restore');
   try {
-    return await prepareLocked(context, request, snapshot, target);
+    return await retryIfLost(repository, () => prepareLocked(context, request, { snapshot, target, base }));
   } finally {
     lock.release();
   }
 }
 
+function needsTimeline({ target, merge }: RestoreRequest): boolean {
+  return 'instant' in target || (merge !== undefined && merge.base === undefined);
+}
+
+/** What a request leads to. */
+interface Wanted {
+  snapshot: Snapshot;
+  target: RecordedState;
+  base?: MergeBase | undefined;
+}
+
 async function prepareLocked(
   context: Context,
   request: RestoreRequest,
-  snapshot: Snapshot,
-  target: RecordedState,
+  wanted: Wanted,
 ): Promise<PreparedRestore> {
   const { repository, config } = context;
+  const { snapshot, target, base } = wanted;
   await requirePathspecs(repository, request.pathspecs, request.cwd);
   refuseDatabasePaths(context, request);
   const first = await captureWorktree(repository, config, { thorough: true });
   await requireMatches(context, request, first, target);
-  const also = request.files
-    ? obstaclesToRecord(context, await planOnce(context, request, first, target, []))
-    : [];
+  const firstPlan = await planOnce(context, request, first, wanted, []);
+  const also = obstaclesToRecord(context, firstPlan);
   const capture = also.length === 0 ? first : await captureWorktree(repository, config, { also });
-  const plan = await planOnce(context, request, capture, target, also);
-  const uncommitted = await uncommittedPaths(repository, plan);
+  const plan = also.length === 0 ? firstPlan : await planOnce(context, request, capture, wanted, also);
+  const present = presentState(capture);
+  const planStaged = async (now: RecordedState) =>
+    request.staged ? planIndex(repository, now, target, scopeOf(context, request)) : [];
+  const index = await planStaged(present);
+  const uncommitted = new Set([
+    // What a merge overwrites it merges in, and what it takes back is in the base.
+    ...(base === undefined ? await uncommittedPaths(repository, plan) : []),
+    ...(await uncommittedInIndex(repository, present, index)),
+  ]);
   const kept = request.keepChanges ? uncommitted : new Set<BytePath>();
-  const present = await currentCopies(context, request);
+  const copies = await currentCopies(context, request);
   const elsewhere = await copiesElsewhere(context, request, snapshot, target);
-  const databases = planDatabases(config, request.databases, present.captured, target.databases, elsewhere);
-  requireRecorded(databases.plan, present.failed);
+  const databases = planDatabases(config, request.databases, copies.captured, target.databases, elsewhere);
+  requireRecorded(databases.plan, copies.failed);
+  const keep = (whole: Replanned): Replanned => ({
+    plan: leaveAlone(whole.plan, kept, 'it has uncommitted changes (--keep-changes)'),
+    index: whole.index.filter(({ path }) => !kept.has(path)),
+  });
+  const planned = keep({ plan, index });
+  const left = snapshot.skipped.map(({ path, reason }) => ({ path: unquotePath(bytePath(path)), reason }));
+  const shown = request.files
+    ? { ...planned, plan: showSkipped(planned.plan, scopeOf(context, request), capture.skipped, left) }
+    : planned;
   return {
     kind: 'restore',
     ...('instant' in request.target ? { instant: request.target.instant } : {}),
     snapshot,
     target,
-    plan: request.files
-      ? showSkipped(
-          leaveAlone(plan, kept, 'it has uncommitted changes (--keep-changes)'),
-          scopeOf(context, request),
-          capture.skipped,
-          snapshot.skipped.map(({ path, reason }) => ({ path: unquotePath(bytePath(path)), reason })),
-        )
-      : plan,
+    ...(base === undefined ? {} : { base: base.snapshot }),
+    ...shown,
+    capture,
     databases: databases.plan,
     databasesLeft: databases.left,
-    ...(await stagedScope(context, request, target)),
     uncommitted: new Set([...uncommitted].filter((path) => !kept.has(path))),
     changedDatabases: [],
     also,
     replan: async (now) =>
-      leaveAlone(
-        await planOnce(context, request, now, target, also),
-        kept,
-        'it has uncommitted changes (--keep-changes)',
+      keep(
+        now === capture
+          ? { plan, index }
+          : {
+              plan: await planOnce(context, request, now, wanted, also),
+              index: await planStaged(presentState(now)),
+            },
       ),
   };
 }
@@ -101,7 +134,7 @@ export async function resolveTarget(
     const { historyTarget } = await import('./history.ts');
     return historyTarget(context, instant);
   }
-  const { snapshots } = await readCatalog(repository);
+  const snapshots = request.timeline ?? (await readCatalog(repository)).snapshots;
   try {
     const snapshot = snapshotAt(snapshots, instant, wantedDatabases(request));
     return { snapshot, target: await stateOf(repository, snapshot) };
@@ -160,7 +193,6 @@ export function presentState(capture: Capture, databases: readonly CapturedDatab
     files: capture.files,
     staged: capture.staged,
     ...parseState(capture.state),
-    conflicts: capture.state.get('conflicts') ?? '',
     skipped: new Set(capture.skipped.map(({ path }) => path)),
     databases: [...databases],
   };
@@ -170,23 +202,38 @@ async function planOnce(
   context: Context,
   request: RestoreRequest,
   capture: Capture,
-  target: RecordedState,
+  { target, base }: Wanted,
   also: readonly BytePath[],
 ): Promise<FilePlan> {
   if (!request.files) return { entries: [], protected: [], createDirs: [], removeDirs: [] };
   const present = presentState(capture);
   const protect = await protections(context, target, present.gitlinks.keys());
   const history = 'source' in request.target && request.target.source === 'history';
-  const deletable = history ? await (await import('./history.ts')).trackedPaths(context) : undefined;
+  const deletable = history ? await trackedPaths(context.repository) : undefined; // it says nothing of other files
   const rules: PlanRules = {
     scope: scopeOf(context, request),
     keepNew: request.keepNew,
     protect,
     ...(deletable === undefined ? {} : { deletable }),
   };
-  const plan = await planFiles(context.repository, present, target, rules);
+  const plan = await planTowards(context, present, target, base, rules);
   const within = leaveAlone(plan, await leftOut(context, plan, target), outsideReason);
   return protectObstacles(context, within, also);
+}
+
+async function planTowards(
+  { repository, config }: Context,
+  now: RecordedState,
+  target: RecordedState,
+  base: MergeBase | undefined,
+  rules: PlanRules,
+): Promise<FilePlan> {
+  if (base === undefined) return planFiles(repository, now, target, rules);
+  const { mergeStates } = await import('./merge.ts');
+  const sides = { base: base.state, now, target, labels: base.labels };
+  const merged = await mergeStates(repository, config, sides, rules);
+  const plan = await planFiles(repository, now, merged.target, rules, merged.changes);
+  return { ...plan, conflicts: merged.conflicts, contents: merged.contents };
 }
 
 function scopeOf(context: Context, request: RestoreRequest): Scope {
@@ -253,20 +300,6 @@ async function currentCopies(context: Context, request: RestoreRequest): Promise
     ...config,
     databases: config.databases.filter(({ name }) => names.includes(name)),
   });
-}
-
-/** What of the index comes back. */
-async function stagedScope(
-  context: Context,
-  request: RestoreRequest,
-  target: RecordedState,
-): Promise<Pick<PreparedRestore, 'staged' | 'stagedPaths'>> {
-  if (!request.staged) return { staged: false };
-  const { indexTree } = await import('./staged.ts');
-  const tree = await indexTree(context.repository, target);
-  if (request.pathspecs.length === 0) return { staged: true };
-  const { stagedPathsOf } = await import('./stagedPaths.ts');
-  return { staged: true, stagedPaths: await stagedPathsOf(context, request, target, tree) };
 }
 
 /** Error: `noMatch` for a path that is a registered database's: it is none of the files. */

@@ -6,6 +6,7 @@ import type { Repository } from '../git/repository.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import type { Instant } from '../timeline/instant.ts';
 import type { DatabasePlan, DatabaseScope } from './databases.ts';
+import type { IndexChange } from './indexPlan.ts';
 import type { FilePlan } from './plan.ts';
 import type { RecordedState } from './target.ts';
 
@@ -21,6 +22,10 @@ export interface RestoreRequest {
   staged: boolean;
   keepChanges: boolean;
   keepNew: boolean;
+  /** Take back only what changed between the target and a base: `base`, or the snapshot after the target. */
+  merge?: { base?: Snapshot } | undefined;
+  /** The timeline, newest first, where it has been read already. */
+  timeline?: readonly Snapshot[] | undefined;
 }
 
 /** A restore worked out and not yet done. It is what is shown, and what is then done. */
@@ -30,13 +35,16 @@ export interface PreparedRestore {
   /** The snapshot it goes to; for `--source history` a stand-in that names the commit. */
   snapshot: Snapshot;
   target: RecordedState;
+  /** For `--merge`: the state right after what is taken back. */
+  base?: Snapshot;
   plan: FilePlan;
+  /** What was there when the plan was made. */
+  capture: Capture;
   databases: DatabasePlan[];
   /** Databases in scope that are left alone, and why; `asked`: because the person asked for that. */
   databasesLeft: { name: string; reason: string; asked?: boolean }[];
-  staged: boolean;
-  /** Of the index only these paths; absent for all of it. */
-  stagedPaths?: readonly BytePath[];
+  /** What it does to the index; nothing without `--staged`. */
+  index: IndexChange[];
   /** Planned paths with uncommitted changes (for `undo`: those changed since the restore). */
   uncommitted: Set<BytePath>;
   /** For `undo`: databases that were written to since the restore. */
@@ -44,8 +52,10 @@ export interface PreparedRestore {
   /** Paths recorded on their own because the plan overwrites them. */
   also: BytePath[];
   /** Works the plan out again from what is there now; equal plans mean that nothing moved. */
-  replan: (capture: Capture, databases: readonly CapturedDatabase[]) => Promise<FilePlan>;
+  replan: (capture: Capture, databases: readonly CapturedDatabase[]) => Promise<Replanned>;
 }
+
+export type Replanned = Pick<PreparedRestore, 'plan' | 'index'>;
 
 export interface Context {
   repository: Repository;

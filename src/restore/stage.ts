@@ -1,13 +1,14 @@
-import { mkdirSync, rmSync, statSync } from 'node:fs';
+import { createHash } from '../system/crypto.ts';
+import { closeSync, mkdirSync, openSync, rmSync, statSync, symlinkSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { PitrError } from '../errors.ts';
+import { type ObjectInfo, objectReader } from '../git/objectReader.ts';
 import { isPartialClone } from '../git/partialClone.ts';
 import { type BytePath, displayPath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
-import { git, GitFailure } from '../git/run.ts';
-import { checkObjects } from '../git/trees.ts';
 import type { PlanEntry } from './plan.ts';
 import { ensurePrivateDir, randomId } from '../system/files.ts';
+import { progressOf } from '../system/progress.ts';
 
 /**
  * New content is written beside the files first, complete, and then renamed into place: a restore that is killed
@@ -22,7 +23,8 @@ export interface Stage {
 
 /**
  * Writes the content of entries, raw, into a staging folder for `root`. Names there are numbers, never names from the
- * snapshot. Costs two git processes whatever the number of files.
+ * snapshot. Each content is checked against its object id on the way, so that a damaged one is found before any file
+ * is touched. Error: `integrity` for content that is missing or damaged.
  */
 export async function stageFiles(
   repository: Repository,
@@ -33,66 +35,47 @@ export async function stageFiles(
   mkdirSync(path.join(dir, 'files'), { recursive: true, mode: 0o700 });
   const wanted = entries.filter(({ action }) => action === 'create' || action === 'overwrite');
   const names = new Map(wanted.map((entry, index) => [entry.path, nameOf(index)]));
+  const missing: PlanEntry[] = [];
   const stage: Stage = {
     dir,
     pathOf: (file) => path.join(dir, 'files', names.get(file) ?? 'missing'),
     remove: () => rmSync(dir, { recursive: true, force: true }),
   };
   try {
-    const lines = wanted.map(
-      ({ path: file, after }) => `${after?.mode ?? ''} ${after?.oid ?? ''} 0\t${names.get(file) ?? ''}\0`,
+    for (let at = 0; at < wanted.length; at += folderSize) mkdirSync(path.join(dir, 'files', folderOf(at)));
+    const progress = progressOf(repository);
+    if (progress !== undefined)
+      progress.begin('preparing', { files: wanted.length, bytes: await bytesOf(repository, wanted) });
+    await objectReader(repository).stream(
+      wanted.map(({ after }) => after?.oid ?? ''),
+      async (at, object, content): Promise<void> => {
+        const entry = wanted[at] as PlanEntry;
+        if (object === undefined) {
+          missing.push(entry);
+          return;
+        }
+        const hash = await writeContent(repository, stage.pathOf(entry.path), entry, object, content);
+        progress?.advance({ files: 1 }, entry.path);
+        if (object.type !== 'blob' || hash !== object.oid) throw damagedContent(entry);
+      },
     );
-    if (lines.length > 0) await checkOut(repository, dir, lines);
+    if (missing.length > 0) throw await missingContent(repository, missing);
     return stage;
   } catch (error) {
     stage.remove();
-    throw await missingContent(repository, wanted, error);
+    throw error;
   }
 }
 
-/** Names the files whose content is not there: in a partial clone it may never have been fetched. */
-async function missingContent(
-  repository: Repository,
-  entries: readonly PlanEntry[],
-  error: unknown,
-): Promise<unknown> {
-  if (!(error instanceof GitFailure) || !/(cannot|unable to) read/.test(error.stderr)) return error;
-  const objects = await checkObjects(
-    repository,
-    entries.map(({ after }) => after?.oid ?? ''),
-  );
-  const missing = entries.filter((_, index) => objects[index] === undefined);
-  const [first] = missing;
-  if (first === undefined) return error;
-  const names = missing.slice(0, 10).map((entry) => displayPath(entry.path));
-  const shown =
-    names.join(', ') + (missing.length > names.length ? ` and ${missing.length - names.length} more` : '');
-  if (await isPartialClone(repository)) {
-    return new PitrError(
-      'failed',
-      `${shown}: this partial clone never fetched the content, and git-pitr fetches nothing. Nothing was changed.`,
-      {
-        hints: [
-          'Name the paths you want, and only they are restored.',
-          `git cat-file -p ${first.after?.oid ?? ''} fetches one, while the remote can be reached.`,
-        ],
-        cause: error,
-      },
-    );
-  }
-  return new PitrError(
-    'integrity',
-    `${shown}: the content is not in the object store. Nothing was changed.`,
-    {
-      hints: ['git fsck tells what else is missing.'],
-      cause: error,
-    },
-  );
+/** A flat folder of 100,000 names is slow on some file systems. */
+const folderSize = 1000;
+
+function folderOf(index: number): string {
+  return String(Math.floor(index / folderSize));
 }
 
-/** Folders of 1,000: a flat folder of 100,000 names is slow on some file systems. */
 function nameOf(index: number): string {
-  return `${Math.floor(index / 1000)}/${index}`;
+  return `${folderOf(index)}/${index}`;
 }
 
 /** In the private folder; beside the files where that is another file system (a linked worktree elsewhere). */
@@ -104,19 +87,74 @@ function stagingDir(repository: Repository, root: string): string {
     : path.join(root, `.git-pitr-${randomId()}`);
 }
 
-async function checkOut(repository: Repository, dir: string, lines: readonly string[]): Promise<void> {
-  const env = {
-    GIT_DIR: path.join(repository.lineDir, 'shadow'),
-    GIT_OBJECT_DIRECTORY: repository.objectDir,
-    GIT_WORK_TREE: path.join(dir, 'files'),
-    GIT_INDEX_FILE: path.join(dir, 'index'),
-  };
-  const cwd = path.join(dir, 'files');
-  await git(['update-index', '-z', '--index-info'], { cwd, env, input: lines.join('') });
-  // fsync of the whole file system happens once, after the last rename (see apply.ts).
-  await git(['checkout-index', '--all', '--force', '--quiet'], {
-    cwd,
-    env,
-    config: [['checkout.workers', '0']],
-  });
+async function bytesOf(repository: Repository, entries: readonly PlanEntry[]): Promise<number> {
+  const objects = await objectReader(repository).info(entries.map(({ after }) => after?.oid ?? ''));
+  return objects.reduce((total, object) => total + (object?.size ?? 0), 0);
+}
+
+/** Writes one file or link (fsync of all happens once, see apply.ts) and gives the object id of what it wrote. */
+async function writeContent(
+  repository: Repository,
+  file: string,
+  { after }: PlanEntry,
+  { type, size }: ObjectInfo,
+  content: AsyncIterable<Buffer>,
+): Promise<string> {
+  const progress = progressOf(repository);
+  const hash = createHash(repository.objectFormat).update(`${type} ${size}\0`);
+  if (after?.mode === '120000') {
+    const parts: Buffer[] = [];
+    for await (const part of content) parts.push(part);
+    const target = Buffer.concat(parts);
+    symlinkSync(target, file);
+    return hash.update(target).digest('hex');
+  }
+  const handle = openSync(file, 'wx', after?.mode === '100755' ? 0o777 : 0o666);
+  try {
+    for await (const part of content) {
+      hash.update(part);
+      progress?.advance({ bytes: part.length });
+      for (let written = 0; written < part.length; ) written += writeSync(handle, part, written);
+    }
+  } finally {
+    closeSync(handle);
+  }
+  return hash.digest('hex');
+}
+
+function damagedContent({ path: file }: PlanEntry): PitrError {
+  return new PitrError(
+    'integrity',
+    `The recorded content of ${displayPath(file)} is damaged in the repository. Nothing was changed.`,
+    {
+      hints: [
+        'git fsck tells what else is damaged.',
+        'Another snapshot may hold it: git pitr list --path <path>',
+      ],
+    },
+  );
+}
+
+/** Names the files whose content is not there: in a partial clone it may never have been fetched. */
+async function missingContent(repository: Repository, missing: readonly PlanEntry[]): Promise<PitrError> {
+  const names = missing.slice(0, 10).map((entry) => displayPath(entry.path));
+  const shown =
+    names.join(', ') + (missing.length > names.length ? ` and ${missing.length - names.length} more` : '');
+  if (await isPartialClone(repository)) {
+    return new PitrError(
+      'failed',
+      `${shown}: this partial clone never fetched the content, and git-pitr fetches nothing. Nothing was changed.`,
+      {
+        hints: [
+          'Name the paths you want, and only they are restored.',
+          `git cat-file -p ${missing[0]?.after?.oid ?? ''} fetches one, while the remote can be reached.`,
+        ],
+      },
+    );
+  }
+  return new PitrError(
+    'integrity',
+    `${shown}: the content is not in the object store. Nothing was changed.`,
+    { hints: ['git fsck tells what else is missing.'] },
+  );
 }

@@ -1,9 +1,8 @@
 import type { CapturedDatabase } from '../databases/engine.ts';
-import { objectStore } from '../git/objectStore.ts';
+import { objectReader } from '../git/objectReader.ts';
 import { type BytePath, bytePath, unquotePath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
-import { git } from '../git/run.ts';
-import { emptyTree, resolveTree } from '../git/trees.ts';
+import type { StageEntry } from './indexPlan.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { copiesIn } from '../timeline/take.ts';
 
@@ -15,74 +14,49 @@ export interface RecordedState {
   head: string;
   /** The tree of the files, '' when there is none. */
   files: string;
-  /** The tree of the index, '' when it was HEAD's. */
+  /** The tree of the index, '' when it was HEAD's, or empty. */
   staged: string;
+  /** True when the index held nothing though HEAD's tree did. */
+  emptyIndex: boolean;
   permissions: Map<BytePath, string>;
   emptyDirs: Set<BytePath>;
   gitlinks: Map<BytePath, string>;
-  conflicts: string;
+  /** Unmerged entries of the index. */
+  conflicts: Map<BytePath, StageEntry[]>;
+  /** Bits of index entries (docs/format.md, `state/index-flags`). */
+  indexFlags: Map<BytePath, string>;
   /** Paths that were there and are not in it. */
   skipped: Set<BytePath>;
   databases: CapturedDatabase[];
 }
 
+const stateNames = ['refs', 'permissions', 'empty-dirs', 'gitlinks', 'conflicts', 'index-flags', 'staged'];
+
 /** Reads what a snapshot holds. */
 export async function stateOf(repository: Repository, snapshot: Snapshot): Promise<RecordedState> {
   const { commit } = snapshot;
-  const [files, staged, state, databases] = await Promise.all([
-    resolveTree(repository, `${commit}:files`),
-    resolveTree(repository, `${commit}:staged`),
-    readStateFiles(repository, commit),
+  const reader = objectReader(repository);
+  const [[files, staged], blobs, databases] = await Promise.all([
+    reader.info([`${commit}:files`, `${commit}:staged`]),
+    reader.read(stateNames.map((name) => `${commit}:state/${name}`)),
     copiesIn(repository, snapshot),
   ]);
+  const state = new Map(stateNames.map((name, at) => [name, blobs[at]?.toString('latin1') ?? '']));
   return {
     commit,
-    head: snapshot.head.commit ?? headOf(state.get('refs') ?? ''),
-    files,
-    staged: staged === '' && state.get('staged') === 'empty\n' ? emptyTree(repository) : staged,
+    files: files?.oid ?? '',
+    staged: staged?.oid ?? '',
+    head: headOf(state.get('refs') ?? '') ?? snapshot.head.commit ?? '',
     ...parseState(state),
-    conflicts: state.get('conflicts') ?? '',
     skipped: new Set(snapshot.skipped.map(({ path }) => unquotePath(bytePath(path)))),
     databases,
   };
 }
 
-/** Reads the text files of `state/` (latin1), as a capture makes them. */
-async function readStateFiles(repository: Repository, commit: string): Promise<Map<string, string>> {
-  const names = ['refs', 'permissions', 'empty-dirs', 'gitlinks', 'conflicts', 'staged'];
-  const input = names.map((name) => `${commit}:state/${name}\n`).join('');
-  const { stdout } = await git(['cat-file', '--batch'], {
-    cwd: repository.worktree,
-    env: objectStore(repository),
-    input,
-  });
-  const files = new Map<string, string>();
-  let rest = stdout.toString('latin1');
-  for (const name of names) {
-    const end = rest.indexOf('\n');
-    const [, type, size] = rest.slice(0, end).split(' ');
-    rest = rest.slice(end + 1);
-    if (type !== 'blob') continue;
-    files.set(name, rest.slice(0, Number(size)));
-    rest = rest.slice(Number(size) + 1);
-  }
-  return files;
-}
-
-/** The commit that HEAD was at, from `state/refs`; '' when it does not say. */
-function headOf(refs: string): string {
-  const oids = new Map(
-    refs.split('\n').map((line) => [line.split('\t')[1] ?? '', line.split('\t')[0] ?? ''] as const),
-  );
-  const head = oids.get('HEAD') ?? '';
-  const oid = head.startsWith('ref: ') ? (oids.get(head.slice(5)) ?? '') : head;
-  return /^[0-9a-f]{40,64}$/.test(oid) ? oid : '';
-}
-
 /** The parts of `state/` that a plan reads. Lines that are not of the format are passed over. */
 export function parseState(
   state: ReadonlyMap<string, string>,
-): Pick<RecordedState, 'permissions' | 'emptyDirs' | 'gitlinks'> {
+): Pick<RecordedState, 'permissions' | 'emptyDirs' | 'gitlinks' | 'conflicts' | 'indexFlags' | 'emptyIndex'> {
   const lines = (name: string) => (state.get(name) ?? '').split('\n').filter((line) => line !== '');
   const pairs = (name: string, pattern: RegExp) =>
     new Map(
@@ -97,5 +71,31 @@ export function parseState(
     permissions: pairs('permissions', /^([0-7]{3,4}) (.+)$/),
     emptyDirs: new Set(lines('empty-dirs').map(unquotePath)),
     gitlinks: pairs('gitlinks', /^([0-9a-f]{40,64}) (.+)$/),
+    conflicts: parseConflicts(lines('conflicts')),
+    indexFlags: pairs('index-flags', /^([NhS]{1,3}) (.+)$/),
+    emptyIndex: state.get('staged') === 'empty\n',
   };
+}
+
+function parseConflicts(lines: readonly string[]): RecordedState['conflicts'] {
+  const conflicts: RecordedState['conflicts'] = new Map();
+  for (const line of lines) {
+    const match = /^(\d{6}) ([0-9a-f]{40,64}) ([123])\t(.+)$/.exec(line);
+    if (match === null) continue;
+    const [, mode = '', oid = '', stage = '', file = ''] = match;
+    const path = unquotePath(file);
+    conflicts.set(path, [...(conflicts.get(path) ?? []), { mode, oid, stage: Number(stage) }]);
+  }
+  return conflicts;
+}
+
+/** The commit that HEAD was at, by `state/refs`; '' on a branch without a commit, undefined when it does not say. */
+function headOf(refs: string): string | undefined {
+  const lines = refs.split('\n');
+  const [head = ''] = lines[0]?.split('\tHEAD') ?? [];
+  if (!head.startsWith('ref: ')) return /^[0-9a-f]{40,64}$/.test(head) ? head : undefined;
+  const branch = head.slice('ref: '.length);
+  const line = lines.find((candidate) => candidate.endsWith(`\t${branch}`));
+  if (line !== undefined) return line.split('\t')[0];
+  return branch.startsWith('refs/heads/') ? '' : undefined;
 }

@@ -1,10 +1,13 @@
 import { type Capture, captureWorktree } from '../capture/capture.ts';
+import { retryIfLost } from '../capture/retry.ts';
 import { PitrError } from '../errors.ts';
 import type { BytePath } from '../git/paths.ts';
 import { readSnapshot } from '../timeline/catalog.ts';
+import type { Snapshot } from '../timeline/snapshot.ts';
 import { lockLine, takeSnapshotLocked } from '../timeline/take.ts';
 import { type DatabasePlan, requireRecorded } from './databases.ts';
 import { copiesAt, databasesMadeBy, driveTo, type End, wayTo } from './drive.ts';
+import { releaseContents } from './hold.ts';
 import {
   finishOperation,
   forgetOperation,
@@ -42,32 +45,43 @@ export async function prepareUndo(
   }
   const lock = await lockLine(repository, config, 'restore');
   try {
-    const also = operation.files.map(({ path }) => path);
-    const capture = await captureWorktree(repository, config, { also });
-    const { changed } = await wayTo(context, operation, 'before', capture);
-    const kept = options.keepChanges ? changed : new Set<BytePath>();
-    const replan = async (now: Capture) =>
-      leaveAlone(
-        (await wayTo(context, operation, 'before', now)).plan,
-        kept,
-        'it changed since the restore (--keep-changes)',
-      );
-    const undo = await undoDatabases(context, operation, options);
-    return {
-      kind: 'undo',
-      snapshot,
-      target: await stateOf(repository, snapshot),
-      plan: await replan(capture),
-      ...undo,
-      staged: operation.staged,
-      ...(operation.stagedPaths === undefined ? {} : { stagedPaths: operation.stagedPaths }),
-      uncommitted: new Set([...changed].filter((path) => !kept.has(path))),
-      also,
-      replan,
-    };
+    return await retryIfLost(repository, () => prepareLocked(context, operation, snapshot, options));
   } finally {
     lock.release();
   }
+}
+
+async function prepareLocked(
+  context: Context,
+  operation: Operation,
+  snapshot: Snapshot,
+  options: { keepChanges: boolean },
+): Promise<PreparedRestore> {
+  const { repository, config } = context;
+  const also = operation.files.map(({ path }) => path);
+  const capture = await captureWorktree(repository, config, { also });
+  const way = await wayTo(context, operation, 'before', capture);
+  const { changed } = way;
+  const kept = options.keepChanges ? changed : new Set<BytePath>();
+  const replan = async (now: Capture) => {
+    const { plan, index } = now === capture ? way : await wayTo(context, operation, 'before', now);
+    return {
+      plan: leaveAlone(plan, kept, 'it changed since the restore (--keep-changes)'),
+      index: index.filter(({ path }) => !kept.has(path)),
+    };
+  };
+  const databases = await undoDatabases(context, operation, options);
+  return {
+    kind: 'undo',
+    snapshot,
+    target: await stateOf(repository, snapshot),
+    ...(await replan(capture)),
+    capture,
+    ...databases,
+    uncommitted: new Set([...changed].filter((path) => !kept.has(path))),
+    also,
+    replan,
+  };
 }
 
 async function undoDatabases(
@@ -149,6 +163,7 @@ export async function resumeRestore(
       end === 'after' ? [] : databasesMadeBy(context, operation, await copiesAt(context, operation, end));
     if (end === 'after') finishOperation(repository);
     else forgetOperation(repository);
+    if (operation.holds !== undefined) await releaseContents(repository);
     return { operation, safety: { id: safety.id, commit: safety.commit }, databasesLeft };
   } finally {
     lock.release();

@@ -54,7 +54,9 @@ export async function measure(
 }
 
 function rootsOf({ capture, databases }: SnapshotRequest): string[] {
-  return [capture.files, capture.staged, ...databases.map(({ tree }) => tree)].filter((oid) => oid !== '');
+  return [capture.files, capture.staged, capture.conflicts, ...databases.map(({ tree }) => tree)].filter(
+    (oid) => oid !== '',
+  );
 }
 
 async function requireObjects(repository: Repository, oids: readonly string[]): Promise<void> {
@@ -81,7 +83,6 @@ async function requireExpectedAbsence(repository: Repository, file: BytePath): P
         'Run the command again: the file is then read anew.',
         'If it stays so: git fsck tells what else is missing.',
       ],
-      details: { resetShadow: true },
     },
   );
 }

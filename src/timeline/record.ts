@@ -118,6 +118,7 @@ function rootTree(repository: Repository, request: SnapshotRequest): string {
   const folder = (name: string, oid: string) => entries.push({ name, mode: '40000', oid });
   if (capture.files !== '') folder('files', capture.files);
   if (capture.staged !== '') folder('staged', capture.staged);
+  if (capture.conflicts !== '') folder('conflicts', capture.conflicts);
   const state = stateBlobs(request).map(
     ([name, content]): HashedEntry => ({
       name,
@@ -157,6 +158,7 @@ async function writeSnapshot(
   });
   if (request.capture.files !== '') stream.put('040000', request.capture.files, 'files');
   if (request.capture.staged !== '') stream.put('040000', request.capture.staged, 'staged');
+  if (request.capture.conflicts !== '') stream.put('040000', request.capture.conflicts, 'conflicts');
   for (const [name, content] of stateBlobs(request)) stream.putInline(`state/${name}`, content);
   for (const { name, tree } of request.databases) stream.put('040000', tree, `databases/${name}`);
   stream.text(`get-mark ${mark}`);

@@ -1,9 +1,9 @@
-import { realpathSync, rmSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { type Capture, captureWorktree, worktreeContext } from '../capture/capture.ts';
-import { shadowIndex } from '../capture/context.ts';
+import { type Capture, captureWorktree } from '../capture/capture.ts';
 import { keepLfsObjects } from '../capture/lfs.ts';
 import { readRefs } from '../capture/refs.ts';
+import { retryIfLost } from '../capture/retry.ts';
 import { type Config, readConfig } from '../config/config.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
@@ -11,6 +11,7 @@ import { type BytePath, bytePath } from '../git/paths.ts';
 import { allowPrestart, dismissPrestarted } from '../git/prestart.ts';
 import type { Repository } from '../git/repository.ts';
 import { currentTime } from '../system/clock.ts';
+import { progressOf } from '../system/progress.ts';
 import { type Lock, takeLock } from '../system/lock.ts';
 import { prestartRecording, recordSnapshot, type Recorded, type SnapshotRequest } from './record.ts';
 import type { Snapshot, SnapshotType } from './snapshot.ts';
@@ -31,6 +32,8 @@ export interface TakeOptions {
   also?: readonly BytePath[];
   /** What was begun before the repository was known. */
   early?: EarlyStart | undefined;
+  /** What to record, where the worktree has been looked through already. */
+  capture?: Capture | undefined;
 }
 
 export interface Taken extends Recorded {
@@ -76,14 +79,11 @@ export async function takeSnapshotLocked(
   const startedAt = performance.now();
   const epochMs = currentTime();
   allowPrestart();
+  const { early: _, capture: __, ...anew } = options;
   try {
-    return await takeOnce(repository, config, options, epochMs, startedAt);
-  } catch (error) {
-    if (!(error instanceof PitrError) || error.details['resetShadow'] !== true) throw error;
-    // The shadow index named content that a gc has removed since: read everything anew, once.
-    rmSync(shadowIndex(worktreeContext(repository, config)), { force: true });
-    const { early: _, ...rest } = options;
-    return takeOnce(repository, config, rest, epochMs, startedAt);
+    return await retryIfLost(repository, (isSecond) =>
+      takeOnce(repository, config, isSecond ? anew : options, epochMs, startedAt),
+    );
   } finally {
     dismissPrestarted();
   }
@@ -100,20 +100,23 @@ async function takeOnce(
   startedAt: number,
 ): Promise<Taken> {
   const { early, also } = options;
-  const refs = early?.refs ?? readRefs(repository);
+  const refs = early?.refs ?? (options.capture === undefined ? readRefs(repository) : undefined);
   const tip = early?.tip ?? readTip(repository, refs);
   tip.catch(() => {}); // awaited when it is used
-  const capture = await captureWorktree(repository, config, {
-    also,
-    early: early?.scan,
-    refs,
-    onChange: () => {
-      void early?.actual();
-      void prestartRecording(repository);
-    },
-  });
+  const capture =
+    options.capture ??
+    (await captureWorktree(repository, config, {
+      also,
+      early: early?.scan,
+      refs,
+      onChange: () => {
+        void early?.actual();
+        void prestartRecording(repository);
+      },
+    }));
   const databases = await databasesOf(repository, config, options);
   if (early !== undefined && !(await wasRight(early))) throw new WrongGuess();
+  progressOf(repository)?.begin('writing the snapshot');
   await keepLfsObjects(repository, config, capture, (await tip).files);
   const recorded = await recordSnapshot(repository, {
     type: options.type,

@@ -1,4 +1,4 @@
-import { readRefs, type RefState } from '../capture/refs.ts';
+import { readOwnRefs, type RefState } from '../capture/refs.ts';
 import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
 import { git } from '../git/run.ts';
 import { resolveTree } from '../git/trees.ts';
@@ -21,7 +21,7 @@ export interface Tip {
 
 export async function readTip(
   repository: Repository,
-  refs: Promise<RefState> = readRefs(repository),
+  refs: Promise<Pick<RefState, 'own'>> = readOwnRefs(repository),
 ): Promise<Tip> {
   const { own } = await refs;
   const commit = own.get(timelineRef(repository)) ?? '';

@@ -13,7 +13,7 @@ import { expect, test } from 'vitest';
 import { pitr } from '../support/cli.ts';
 import { hashTree } from '../support/hash-tree.ts';
 import { scratchFolder, scratchRepository, type TestRepository } from '../support/scratch.ts';
-import { frozen, git, recordedFiles, restore, roundTrip, snapshot } from './support/round-trip.ts';
+import { frozen, fsck, git, recordedFiles, restore, roundTrip, snapshot } from './support/round-trip.ts';
 
 interface Failure {
   error: { kind: string; message: string; hints: string[] };

@@ -19,6 +19,8 @@ export interface TerminalResult {
   lines: Run[][];
   /** The same without colours. */
   text: string;
+  /** All that was written, also what is no longer on the screen. */
+  written: string;
 }
 
 export interface TerminalOptions {
@@ -43,8 +45,10 @@ export async function onTerminal(
   });
   const left = [...answers];
   let unanswered = '';
+  let written = '';
   child.onData((data) => {
     screen.write(data);
+    written += data;
     unanswered += data;
     if (!unanswered.includes('[y/N] ')) return;
     unanswered = '';
@@ -55,7 +59,8 @@ export async function onTerminal(
   const { exitCode: code } = await new Promise<{ exitCode: number }>((resolve) => child.onExit(resolve));
   await new Promise<void>((resolve) => screen.write('', resolve));
   const lines = linesOf(screen);
-  return { code, lines, text: lines.map((runs) => runs.map(({ text }) => text).join('')).join('\n') };
+  const text = lines.map((runs) => runs.map((run) => run.text).join('')).join('\n');
+  return { code, lines, text, written };
 }
 
 function linesOf(screen: InstanceType<typeof xterm.Terminal>): Run[][] {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { captureWorktree } from '../../capture/capture.ts';
+import { retryIfLost } from '../../capture/retry.ts';
 import { requireDatabase } from '../../databases/registry.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
 import { requirePathspecs } from '../../git/pathspecs.ts';
@@ -15,6 +16,7 @@ import { lockLine } from '../../timeline/take.ts';
 import type { Arguments } from '../commands.ts';
 import { openHere } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
+import { watched } from '../watch.ts';
 
 interface Side {
   label: string;
@@ -34,15 +36,20 @@ export async function run({ operands, paths, options }: Arguments, terminal: Ter
       throw hintAtPath(error, selector);
     });
   const from = await sideOf(repository, await select(operands[0] ?? 'latest'));
-  const to =
+  const cwd = process.cwd();
+  const compare = async (to: Side) => ({
+    to,
+    files: names.length > 0 ? [] : await compareFiles(repository, from.tree, to.tree, paths, cwd),
+  });
+  const compareNow = () =>
+    retryIfLost(repository, async () => compare(await presentSide(repository, config)));
+  const { to, files } =
     operands[1] === undefined
-      ? await presentSide(repository, config)
-      : await sideOf(repository, await select(operands[1]));
+      ? await watched(terminal, repository, compareNow)
+      : await compare(await sideOf(repository, await select(operands[1])));
   const databases = compareDatabases(from.databases, to.databases).filter(
     ({ name }) => names.length === 0 || names.includes(name),
   );
-  const cwd = process.cwd();
-  const files = names.length > 0 ? [] : await compareFiles(repository, from.tree, to.tree, paths, cwd);
   if (paths.length > 0 && files.length === 0)
     await requirePaths(repository, paths, [from.tree, to.tree], cwd);
   terminal.result({ from: from.label, to: to.label, files, databases });

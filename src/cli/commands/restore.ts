@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { requireDatabase } from '../../databases/registry.ts';
+import { displayPath } from '../../git/paths.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
 import {
   changesNothing,
@@ -8,17 +9,20 @@ import {
   type RestoreOutcome,
 } from '../../restore/execute.ts';
 import { prepareRestore } from '../../restore/prepare.ts';
+import type { MergeConflict } from '../../restore/merge.ts';
 import type { Context, PreparedRestore, RestoreRequest } from '../../restore/request.ts';
 import { resumeRestore } from '../../restore/undo.ts';
 import { currentTime } from '../../system/clock.ts';
 import { readCatalog } from '../../timeline/catalog.ts';
 import { selectSnapshot } from '../../timeline/select.ts';
+import type { Snapshot } from '../../timeline/snapshot.ts';
 import { formatAge, formatInstant, type Instant } from '../../timeline/instant.ts';
 import { parseWhen } from '../../timeline/when.ts';
 import type { Arguments } from '../commands.ts';
 import { confirm } from '../ask.ts';
 import { openHere, text } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
+import { watched } from '../watch.ts';
 import { planJson, planText } from '../text/plan.ts';
 import { describeTime } from '../text/snapshot.ts';
 
@@ -30,7 +34,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const into = text(options['into']);
   if (into !== undefined)
     return (await import('./restoreInto.ts')).restoreInto(context, request, into, terminal, options);
-  const prepared = await prepareRestore(context, request);
+  const prepared = await watched(terminal, context.repository, () => prepareRestore(context, request));
   echoTarget(prepared, terminal);
   return carryOutPrepared(context, prepared, options, terminal);
 }
@@ -55,6 +59,7 @@ export async function carryOutPrepared(
     terminal.result({
       instant: shown,
       snapshot,
+      base: prepared.base ?? null,
       plan: planJson(prepared),
       applied: outcome?.applied ?? false,
       safety: outcome?.safety ?? null,
@@ -62,7 +67,8 @@ export async function carryOutPrepared(
   };
   const isPartial =
     prepared.databasesLeft.some(({ asked }) => asked !== true) ||
-    prepared.plan.protected.some(({ missed }) => missed === true);
+    prepared.plan.protected.some(({ missed }) => missed === true) ||
+    conflictsOf(prepared).length > 0;
   const partial = isPartial ? ExitCode.partial : ExitCode.done;
   if (options['dry-run'] === true) {
     terminal.print(planText(prepared, terminal));
@@ -71,7 +77,9 @@ export async function carryOutPrepared(
     return partial;
   }
   const agreed = options['force'] === true || options['yes'] === true || changesNothing(prepared);
+  let shown = false;
   if (!agreed && terminal.interactive) {
+    shown = true;
     terminal.print(planText(prepared, terminal));
     const warning = prepared.uncommitted.size > 0 ? ' The uncommitted changes are recorded first.' : '';
     if (!(await confirm(`Carry this out?${warning}`))) {
@@ -83,12 +91,10 @@ export async function carryOutPrepared(
       terminal.print(planText(prepared, terminal));
     refuseUncommitted(prepared);
   }
-  const { startProgress } = await import('../progress.ts');
-  const progress = startProgress(terminal, prepared.plan.entries.length, 'restoring');
-  const outcome = await executeRestore(context, prepared, { force: true, onStep: progress.step }).finally(
-    progress.end,
+  const outcome = await watched(terminal, context.repository, () =>
+    executeRestore(context, prepared, { force: true, atOnce: !shown }),
   );
-  if (agreed || !terminal.interactive) terminal.print(planText(prepared, terminal));
+  if (!shown) terminal.print(planText(prepared, terminal));
   for (const { name, reason } of prepared.databasesLeft)
     terminal.warn(`the database ${name} was left as it is: ${reason}`);
   terminal.print(
@@ -96,6 +102,8 @@ export async function carryOutPrepared(
       ? nothingToDo(prepared)
       : `Done. The state before is snapshot ${outcome.safety.id}; git pitr undo brings it back.`,
   );
+  for (const { path, reason } of conflictsOf(prepared))
+    terminal.warn(`conflict in ${displayPath(path)}: ${reason}`);
   report(outcome);
   if (!existsSync(process.cwd()))
     terminal.remark(
@@ -104,13 +112,18 @@ export async function carryOutPrepared(
   return partial;
 }
 
-function nothingToDo({ plan, databasesLeft }: PreparedRestore): string {
+function conflictsOf({ plan }: PreparedRestore): readonly MergeConflict[] {
+  return plan.conflicts ?? [];
+}
+
+function nothingToDo({ plan, base, databasesLeft }: PreparedRestore): string {
+  if (base !== undefined) return 'Of that change nothing could be taken back; nothing was changed.';
   return plan.protected.length + databasesLeft.length > 0
     ? 'Nothing was changed: all that differs was left alone.'
     : 'Everything in scope is as it was then; nothing had to change.';
 }
 
-function echoTarget({ instant, snapshot }: PreparedRestore, terminal: Terminal): void {
+function echoTarget({ instant, snapshot, base }: PreparedRestore, terminal: Terminal): void {
   const age = formatAge(Date.parse(snapshot.time), currentTime());
   if (instant !== undefined) terminal.print(`At ${formatInstant(instant)}:`);
   if (snapshot.history === true) {
@@ -120,6 +133,10 @@ function echoTarget({ instant, snapshot }: PreparedRestore, terminal: Terminal):
   terminal.print(
     `Snapshot ${terminal.paint('yellow', snapshot.id)} of ${describeTime(snapshot.time)} (${age} ago)${snapshot.message === '' ? '' : `: ${snapshot.message}`}`,
   );
+  if (base !== undefined)
+    terminal.print(
+      `Takes back what changed from there to ${terminal.paint('yellow', base.id)} of ${describeTime(base.time)}, and keeps what changed since.`,
+    );
 }
 
 async function requestOf(context: Context, { options, operands, paths }: Arguments): Promise<RestoreRequest> {
@@ -133,8 +150,14 @@ async function requestOf(context: Context, { options, operands, paths }: Argumen
       '--all already means all files and every database; give paths or --db without it.',
     );
   }
+  const merges = options['merge'] === true;
+  refuseBesideMerge(options);
+  const selected = text(options['snapshot']) !== undefined || text(options['base']) !== undefined;
+  const timeline = selected ? (await readCatalog(context.repository)).snapshots : undefined;
   return {
-    target: await targetOf(context, options),
+    target: await targetOf(options, timeline),
+    ...(merges ? { merge: await baseOf(options, timeline) } : {}),
+    timeline,
     files: all || pathspecs.length > 0 || names.length === 0,
     pathspecs,
     cwd: process.cwd(),
@@ -145,7 +168,45 @@ async function requestOf(context: Context, { options, operands, paths }: Argumen
   };
 }
 
-async function targetOf(context: Context, options: Arguments['options']): Promise<RestoreRequest['target']> {
+/** Error: `usage` for what has no meaning in a merge. */
+function refuseBesideMerge(options: Arguments['options']): void {
+  const given = (name: string) => {
+    const value = options[name];
+    return Array.isArray(value) ? value.length > 0 : value !== undefined && value !== false;
+  };
+  if (!given('merge')) {
+    if (given('base')) throw new PitrError('usage', '--base goes with --merge.');
+    return;
+  }
+  const why: Record<string, string> = {
+    db: 'a database is not merged; restore it on its own, without --merge',
+    all: '--all means the databases too, and a database is not merged',
+    staged: 'the index is not merged; restore it on its own, without --merge',
+    'keep-changes': '--merge keeps every change that was made since already',
+    into: 'the working copy is not touched by --into, and there is nothing to merge in it',
+  };
+  const pointless = Object.keys(why).find(given);
+  if (pointless !== undefined)
+    throw new PitrError('usage', `--${pointless} does not go with --merge: ${why[pointless] ?? ''}.`, {
+      hints: ['git pitr restore -h says what --merge does.'],
+    });
+  if (text(options['source']) === 'history')
+    throw new PitrError('usage', '--merge goes from snapshot to snapshot, not with --source history.');
+}
+
+async function baseOf(
+  options: Arguments['options'],
+  timeline: readonly Snapshot[] | undefined,
+): Promise<NonNullable<RestoreRequest['merge']>> {
+  const selector = text(options['base']);
+  if (selector === undefined) return {};
+  return { base: await selectSnapshot(timeline ?? [], selector, new Date(currentTime())) };
+}
+
+async function targetOf(
+  options: Arguments['options'],
+  timeline: readonly Snapshot[] | undefined,
+): Promise<RestoreRequest['target']> {
   const at = text(options['at']);
   const selector = text(options['snapshot']);
   const source = text(options['source']) ?? 'snapshots';
@@ -165,9 +226,7 @@ async function targetOf(context: Context, options: Arguments['options']): Promis
   const now = new Date(currentTime());
   if (at !== undefined) return { instant: (await parseWhen(at, { now })) satisfies Instant, source };
   if (source === 'history') throw new PitrError('usage', '--source history goes with --at <time>.');
-  return {
-    snapshot: await selectSnapshot((await readCatalog(context.repository)).snapshots, selector ?? '', now),
-  };
+  return { snapshot: await selectSnapshot(timeline ?? [], selector ?? '', now) };
 }
 
 /** What to restore was said when the restore began. */
@@ -193,9 +252,10 @@ async function resume(
 ): Promise<number> {
   refuseOthers(options, [...operands, ...paths]);
   const end = options['continue'] === true ? 'after' : 'before';
-  const { operation, safety, databasesLeft } = await resumeRestore(context, end, {
-    force: options['force'] === true || options['yes'] === true,
-  });
+  const force = options['force'] === true || options['yes'] === true;
+  const { operation, safety, databasesLeft } = await watched(terminal, context.repository, () =>
+    resumeRestore(context, end, { force }),
+  );
   terminal.print(
     end === 'after'
       ? `Done: the restore to ${operation.target.id} is complete; git pitr undo takes it back.`

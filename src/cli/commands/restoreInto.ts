@@ -3,6 +3,7 @@ import { restoreIntoFolder } from '../../restore/into.ts';
 import type { Context, RestoreRequest } from '../../restore/request.ts';
 import type { Arguments } from '../commands.ts';
 import type { Terminal } from '../terminal.ts';
+import { watched } from '../watch.ts';
 import { count, describeTime } from '../text/snapshot.ts';
 
 /** `restore --into DIR` */
@@ -26,7 +27,9 @@ export async function restoreInto(
       '--into writes only into a new or empty folder, so there is no --dry-run for it.',
       { hints: ['Without --into, --dry-run shows what differs from now.'] },
     );
-  const { snapshot, into, files, databases } = await restoreIntoFolder(context, request, folder);
+  const { snapshot, into, files, databases } = await watched(terminal, context.repository, () =>
+    restoreIntoFolder(context, request, folder),
+  );
   terminal.print(
     `Wrote ${count(files, 'file')} of snapshot ${snapshot.id} (${describeTime(snapshot.time)}) into ${into}.`,
   );

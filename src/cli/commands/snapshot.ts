@@ -1,10 +1,11 @@
 import { ExitCode, PitrError } from '../../errors.ts';
 import type { Snapshot, SnapshotType } from '../../timeline/snapshot.ts';
 import { isSnapshotType, snapshotTypes, triggerPattern } from '../../timeline/snapshot.ts';
-import { takeSnapshot } from '../../timeline/take.ts';
+import { takeSnapshot, type TakeOptions } from '../../timeline/take.ts';
 import type { Arguments } from '../commands.ts';
 import { earlyStart, openHere, text } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
+import { watched } from '../watch.ts';
 import { displayPath } from '../../git/paths.ts';
 import { refuseWhileInterrupted } from '../../restore/journal.ts';
 import { count, describeBytes, describeTime } from '../text/snapshot.ts';
@@ -15,7 +16,7 @@ export async function run({ options }: Arguments, terminal: Terminal): Promise<n
   const { repository, config } = await openHere();
   refuseWhileInterrupted(repository);
   const label = text(options['message']);
-  const taken = await takeSnapshot(repository, config, {
+  const wanted: TakeOptions = {
     type,
     trigger,
     ...(label === undefined ? {} : { label }),
@@ -24,7 +25,8 @@ export async function run({ options }: Arguments, terminal: Terminal): Promise<n
     databases: options['no-databases'] !== true,
     force: options['force'] === true,
     early: earlyStart(),
-  });
+  };
+  const taken = await watched(terminal, repository, () => takeSnapshot(repository, config, wanted));
   terminal.print(
     taken.snapshot === undefined
       ? `Nothing changed since ${terminal.paint('yellow', taken.id)} of ${describeTime(taken.time)}.`

@@ -3,11 +3,13 @@ import type { Arguments } from '../commands.ts';
 import { openHere } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
 import { describeTime } from '../text/snapshot.ts';
+import { watched } from '../watch.ts';
 import { carryOutPrepared } from './restore.ts';
 
 export async function run({ options }: Arguments, terminal: Terminal): Promise<number> {
   const context = await openHere();
-  const prepared = await prepareUndo(context, { keepChanges: options['keep-changes'] === true });
+  const keepChanges = options['keep-changes'] === true;
+  const prepared = await watched(terminal, context.repository, () => prepareUndo(context, { keepChanges }));
   terminal.print(
     `Back to snapshot ${terminal.paint('yellow', prepared.snapshot.id)} of ${describeTime(prepared.snapshot.time)}, the state before the last restore.`,
   );

@@ -1,4 +1,5 @@
 import { displayPath } from '../../git/paths.ts';
+import { describeIndexChange } from '../../restore/indexPlan.ts';
 import type { PlanEntry } from '../../restore/plan.ts';
 import type { PreparedRestore } from '../../restore/request.ts';
 import type { Terminal } from '../terminal.ts';
@@ -24,7 +25,10 @@ export function planText(prepared: PreparedRestore, terminal: Terminal): string 
     const what = action === 'unchanged' ? 'is the same already' : `restore (${describeBytes(target.bytes)})`;
     lines.push(`  ${terminal.paint('blue', 'database'.padEnd(14))} ${name} (${engine}): ${what}`);
   }
-  if (prepared.staged) lines.push(`  ${terminal.paint('blue', 'index'.padEnd(14))} ${stagedText(prepared)}`);
+  for (const change of prepared.index)
+    lines.push(`  ${terminal.paint('blue', 'index'.padEnd(14))} ${describeIndexChange(change)}`);
+  for (const { path, reason } of plan.conflicts ?? [])
+    lines.push(`  ${terminal.paint('red', 'conflict'.padEnd(14))} ${displayPath(path)}: ${reason}`);
   for (const { path, reason } of plan.protected)
     lines.push(`  ${terminal.paint('dim', 'leave alone'.padEnd(14))} ${displayPath(path)}: ${reason}`);
   for (const { name, reason } of prepared.databasesLeft)
@@ -32,20 +36,18 @@ export function planText(prepared: PreparedRestore, terminal: Terminal): string 
   return [...lines, planSummary(prepared)].join('\n');
 }
 
-function stagedText({ stagedPaths }: PreparedRestore): string {
-  if (stagedPaths === undefined) return 'back to what was staged then';
-  return `back to what was staged then, for ${count(stagedPaths.length, 'path')}`;
-}
-
-function planSummary({ plan, databases }: PreparedRestore): string {
+function planSummary({ plan, databases, index }: PreparedRestore): string {
   const of = (action: PlanEntry['action']) => plan.entries.filter((entry) => entry.action === action).length;
   const folders = plan.createDirs.length + plan.removeDirs.length;
+  const { conflicts = [] } = plan;
   const parts = [
     `${of('create')} to create`,
     `${of('overwrite')} to overwrite`,
     `${of('delete')} to delete`,
     ...(of('mode') > 0 ? [`${of('mode')} to change the mode of`] : []),
+    ...(index.length > 0 ? [`${index.length} in the index`] : []),
     ...(folders > 0 ? [count(folders, 'empty folder')] : []),
+    ...(conflicts.length > 0 ? [count(conflicts.length, 'conflict')] : []),
     ...(plan.protected.length > 0 ? [`${plan.protected.length} left alone`] : []),
   ];
   const restored = databases.filter(({ action }) => action === 'restore').length;
@@ -53,7 +55,7 @@ function planSummary({ plan, databases }: PreparedRestore): string {
 }
 
 export function planJson(prepared: PreparedRestore): Record<string, unknown> {
-  const { plan, databases, uncommitted } = prepared;
+  const { plan, databases, uncommitted, index } = prepared;
   const of = (action: PlanEntry['action']) =>
     plan.entries
       .filter((entry) => entry.action === action)
@@ -72,6 +74,8 @@ export function planJson(prepared: PreparedRestore): Record<string, unknown> {
       ...plan.protected.map(({ path, reason }) => ({ path: displayPath(path), reason })),
       ...prepared.databasesLeft.map(({ name, reason }) => ({ path: name, database: name, reason })),
     ],
+    index: index.map(({ path }) => ({ path: displayPath(path), uncommitted: uncommitted.has(path) })),
+    conflicts: (plan.conflicts ?? []).map(({ path, reason }) => ({ path: displayPath(path), reason })),
     databases: databases.map(({ name, engine, path, action, target }) => ({
       path: path === '' ? name : path,
       name,
@@ -79,7 +83,7 @@ export function planJson(prepared: PreparedRestore): Record<string, unknown> {
       action,
       sha256: target.sha256,
     })),
-    staged: prepared.staged,
+    staged: index.length > 0,
     directories: { create: plan.createDirs.map(displayPath), remove: plan.removeDirs.map(displayPath) },
   };
 }

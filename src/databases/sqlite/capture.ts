@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { currentTime } from '../../system/clock.ts';
+import { progressOf } from '../../system/progress.ts';
 import { writeImage } from '../imageWriter.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
 import { countRows, findDamage } from './check.ts';
@@ -39,10 +40,13 @@ async function copyAndRecord(
 ): Promise<CapturedDatabase> {
   const { name } = context.database;
   const copy = await copyLive(context, live, 'capture.db', deadlineOf(context));
+  const progress = progressOf(context.repository);
+  progress?.begin(`checking the database ${name}`);
   const damage = await findDamage(copy.file);
   if (damage !== undefined) throw damaged(name, live, damage);
   const tables = await countRows(copy.file);
   normaliseHeader(copy.file, copy.versions);
+  progress?.begin(`recording the database ${name}`, { bytes: statSync(copy.file).size });
   const image = await writeImage(context.repository, copy.file, previous?.tree);
   return {
     name,

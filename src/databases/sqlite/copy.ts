@@ -1,6 +1,7 @@
 import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { currentTime } from '../../system/clock.ts';
+import { progressOf } from '../../system/progress.ts';
 import type { EngineContext } from '../engine.ts';
 import {
   headerSize,
@@ -58,9 +59,11 @@ export async function copyFrom(
       writeFileSync(file, '', { mode: 0o600 });
       return { file, instant, versions: rollbackVersions };
     }
+    const report = pageReport(context, `copying the database ${context.database.name}`, connection);
     const { totalPages, remainingPages } = await connection.backup(file, {
-      progress: () => {
+      progress: (pages) => {
         context.signal?.throwIfAborted();
+        report(pages);
         return pagesAStep;
       },
     });
@@ -73,6 +76,32 @@ export async function copyFrom(
   const versions = journalVersions(readHeader(file));
   normaliseHeader(file, rollbackVersions);
   return { file, instant, versions };
+}
+
+export interface Pages {
+  totalPages: number;
+  remainingPages: number;
+}
+
+/** Tells how far a backup has come, in bytes. */
+export function pageReport(
+  { repository }: EngineContext,
+  what: string,
+  connection: Connection,
+): (pages: Pages) => void {
+  const progress = progressOf(repository);
+  if (progress === undefined) return () => {};
+  const pageBytes = Number(connection.pragma('page_size', { simple: true }));
+  let total = -1;
+  let told = 0;
+  return ({ totalPages, remainingPages }) => {
+    if (totalPages !== total) progress.begin(what, { bytes: totalPages * pageBytes });
+    if (totalPages !== total) told = 0;
+    total = totalPages;
+    const done = (totalPages - remainingPages) * pageBytes;
+    progress.advance({ bytes: done - told });
+    told = done;
+  };
 }
 
 /** Starts a read transaction that lasts until ROLLBACK; gives the instant it stands for. Error: SQLITE_BUSY. */

@@ -1,6 +1,7 @@
 import { createHash } from '../../system/crypto.ts';
 import { open, rm } from 'node:fs/promises';
 import { PitrError } from '../../errors.ts';
+import { progressOf } from '../../system/progress.ts';
 import { readImage } from '../chunks.ts';
 import type { Repository } from '../../git/repository.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
@@ -12,6 +13,8 @@ export async function writeTarget(
   source: CapturedDatabase,
   file: string,
 ): Promise<void> {
+  const progress = progressOf(context.repository);
+  progress?.begin(`preparing the database ${source.name}`, { bytes: source.bytes });
   const handle = await open(file, 'wx', 0o644);
   const hash = createHash('sha256');
   let bytes = 0;
@@ -20,6 +23,7 @@ export async function writeTarget(
       context.signal?.throwIfAborted();
       hash.update(chunk);
       bytes += chunk.length;
+      progress?.advance({ bytes: chunk.length });
       await handle.writeFile(chunk);
     }
     if (bytes !== source.bytes || hash.digest('hex') !== source.sha256) {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PitrError } from '../../errors.ts';
 import { compareImage } from '../chunks.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
-import { copyFrom } from './copy.ts';
+import { copyFrom, pageReport } from './copy.ts';
 import { normaliseHeader, rollbackVersions } from './header.ts';
 import { imageVersions, writeTarget } from './image.ts';
 import { busyError, type Deadline, openDatabase, untilFree } from './open.ts';
@@ -65,7 +65,7 @@ async function replace(
 ): Promise<Mark> {
   let mark = await check();
   for (let wait = 2; ; wait = Math.min(wait * 1.5, 50)) {
-    const outcome = await copyUnderLock(source, live, () => sameMark(mark, watch.mark()), deadline);
+    const outcome = await copyUnderLock(context, source, live, () => sameMark(mark, watch.mark()), deadline);
     if (outcome === 'copied') return mark;
     if (Date.now() >= deadline.at) throw busyError(context.database.name);
     deadline.signal?.throwIfAborted();
@@ -118,20 +118,23 @@ const moved = Symbol('moved');
  * without having called it (12.11.1, lib/methods/backup.js: zero pages remain of zero).
  */
 async function copyUnderLock(
+  context: EngineContext,
   source: string,
   live: string,
   unchanged: () => boolean,
   deadline: Deadline,
 ): Promise<Outcome> {
   const connection = await openDatabase(source, { readonly: true });
+  const report = pageReport(context, `restoring the database ${context.database.name}`, connection);
   let locked = false;
   try {
     const { totalPages, remainingPages } = await connection.backup(live, {
-      progress: () => {
+      progress: (pages) => {
         deadline.signal?.throwIfAborted();
         // Thrown before the first page is copied: the backup is closed and its empty transaction rolled back.
         if (!locked && !unchanged()) throw moved;
         locked = true;
+        report(pages);
         return pagesAStep;
       },
     });
@@ -155,7 +158,7 @@ async function putBack(
   const file = `${context.scratchDir}/back.db`;
   await writeTarget(context, now, file);
   normaliseHeader(file, rollbackVersions);
-  const outcome = await copyUnderLock(file, live, () => sameMark(mark, watch.mark()), deadline);
+  const outcome = await copyUnderLock(context, file, live, () => sameMark(mark, watch.mark()), deadline);
   if (outcome === 'copied') return;
   throw new PitrError(
     'integrity',
