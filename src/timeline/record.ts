@@ -14,6 +14,7 @@ import { prestartCheck, prestartComparison } from '../git/trees.ts';
 import { warmCrypto } from '../system/crypto.ts';
 import { randomId, writeCache } from '../system/files.ts';
 import { timeZoneName } from '../system/clock.ts';
+import { maxReason } from './limits.ts';
 import { formatMessage } from './message.ts';
 import { measure } from './measure.ts';
 import { type Snapshot, type SnapshotDatabase, type SnapshotType, typeRank } from './snapshot.ts';
@@ -214,8 +215,14 @@ function describe(
     ...(request.capture.operation === undefined ? {} : { operation: request.capture.operation }),
     ...measured,
     databases: request.databases.map(publicDatabase),
-    skipped: request.capture.skipped.map(({ path: file, reason }) => ({ path: displayPath(file), reason })),
-    failedDatabases: request.failedDatabases.map(({ name, reason }) => ({ name, reason })),
+    skipped: request.capture.skipped.map(({ path: file, reason }) => ({
+      path: displayPath(file),
+      reason: reason.slice(0, maxReason),
+    })),
+    failedDatabases: request.failedDatabases.map(({ name, reason }) => ({
+      name,
+      reason: reason.slice(0, maxReason),
+    })),
   };
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { maxMessage, maxReason, maxTableName } from './limits.ts';
 
 /**
  * The note on a snapshot commit, as `refs/notes/pitr` holds it. Notes may come from elsewhere (a fetch, a bundle), so
@@ -15,17 +16,17 @@ const database = z.looseObject({
   bytes: count,
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   version: text(100).optional(),
-  tables: z.record(text(500), count).optional(),
+  tables: z.record(text(maxTableName), count).optional(),
   time: text(40).optional(),
   path: text(20_000).optional(),
 });
 
-const reason = z.object({ path: text(20_000), reason: text(2000) });
+const reason = z.object({ path: text(20_000), reason: text(maxReason) });
 
 export const noteSchema = z.looseObject({
   schema: z.literal(1),
   id: z.string().regex(/^[0-9a-f]{10,64}$/),
-  message: text(65_536),
+  message: text(maxMessage),
   pinned: z.boolean(),
   head: z.object({ branch: text(4096).nullable(), commit: oid.nullable() }),
   operation: text(64).optional(),

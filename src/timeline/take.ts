@@ -13,6 +13,7 @@ import type { Repository } from '../git/repository.ts';
 import { currentTime } from '../system/clock.ts';
 import { progressOf } from '../system/progress.ts';
 import { type Lock, takeLock } from '../system/lock.ts';
+import { maxMessage } from './limits.ts';
 import { prestartRecording, recordSnapshot, type Recorded, type SnapshotRequest } from './record.ts';
 import type { Snapshot, SnapshotType } from './snapshot.ts';
 import { type EarlyStart, lockFile, wasRight } from './early.ts';
@@ -75,6 +76,7 @@ export async function takeSnapshotLocked(
   config: Config,
   options: TakeOptions,
 ): Promise<Taken> {
+  refuseLongMessage(options.label ?? '');
   if (options.force !== true) refuseHome(repository);
   const startedAt = performance.now();
   const epochMs = currentTime();
@@ -170,6 +172,15 @@ export async function copiesIn(repository: Repository, snapshot: Snapshot): Prom
     const tree = trees.get(bytePath(database.name));
     return tree === undefined ? [] : [{ ...database, tree }];
   });
+}
+
+/** A note that is too long to be read back would lose all that it says. */
+function refuseLongMessage(label: string): void {
+  if (label.length <= maxMessage) return;
+  throw new PitrError(
+    'usage',
+    `The message has ${label.length} characters; ${maxMessage} are the most. Nothing was recorded.`,
+  );
 }
 
 /** $HOME or / as a worktree is nearly always a mistake, and then a huge one (opencode #9290, #15977). */

@@ -258,6 +258,7 @@ describe('other commands', () => {
     ['a type that is none', ['snapshot', '--type', 'yearly'], 2, 'archive'],
     ['a trigger that is none', ['snapshot', '--trigger', 'cron'], 2, 'hook:<name>'],
     ['words after snapshot', ['snapshot', 'before', 'lunch'], 2, ''],
+    ['a message that no note could hold', ['snapshot', '-m', 'x'.repeat(65_537)], 2, ''],
     ['a list of a type that is none', ['list', '--type', 'yearly'], 2, 'archive'],
     ['a number that is none', ['list', '-n', 'few'], 2, ''],
     ['a list of a path outside', ['list', '--path', '../x'], 2, ''],

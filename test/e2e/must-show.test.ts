@@ -252,6 +252,18 @@ describe('5: what plain git and tar say of it', () => {
     });
   });
 
+  it('a note is one that can be read back, whatever is in it', () => {
+    const repository = scratchRepository({ files: { 'a.txt': 'a\n' } });
+    const table = `long ${'name '.repeat(200)}`;
+    sqlite(repository.resolve('shop.db'), `CREATE TABLE "${table}"(x)`);
+    pitr(repository.path, ['init', '--yes']);
+    const message = 'm'.repeat(65_536);
+    pitr(repository.path, ['snapshot', '-m', message]);
+    const { stderr, json } = pitr(repository.path, ['list', '--json']);
+    expect(stderr).toBe('');
+    expect(json()).toMatchObject({ snapshots: [{ message, databases: [{ name: 'shop' }] }] });
+  });
+
   it('git archive and tar give a database that opens, with the rows of then, and the files of then', async () => {
     const { repository, before } = await scene();
     const out = repository.resolve('.git/out.db');

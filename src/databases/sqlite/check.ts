@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { messageOf } from '../../errors.ts';
+import { maxTableName } from '../../timeline/limits.ts';
 import { codeOf, type Connection, openDatabase } from './open.ts';
 
 /** Whether a private copy is a sound database, and what is in it. */
@@ -54,6 +55,7 @@ export async function countRows(file: string): Promise<Record<string, number> | 
     const counts: Record<string, number> = {};
     const start = performance.now();
     for (const name of tables.pluck().all() as string[]) {
+      if (name.length > maxTableName) return undefined; // a note holds no such name
       counts[name] = connection
         .prepare(`SELECT count(*) FROM main."${name.replaceAll('"', '""')}"`)
         .pluck()
