@@ -108,7 +108,7 @@ test('a socket or a pipe in the place of a recorded file stays, and the plan say
   await socket(repository.resolve('a.txt'));
   pipe(repository.resolve('dir'));
   const before = hashTree(repository.path);
-  const { plan } = restore(repository.path, ['--snapshot', taken.id]);
+  const { plan } = restore(repository.path, ['--snapshot', taken.id], { expectCode: 3 });
   expect(hashTree(repository.path)).toEqual(before);
   expect(plan.protected.map((entry) => entry.path)).toEqual(['a.txt', 'dir/b.txt', 'dir']);
   expect(lstatSync(repository.resolve('a.txt')).isSocket()).toBe(true);
@@ -135,7 +135,7 @@ test('a file over pitr.maxFileSize: new, grown, shrunk, and never deleted by a r
   expect(taken.skipped[0]?.reason).toMatch(/larger than pitr\.maxFileSize \(2000 > 1024 bytes\)/);
   expect([...recordedFiles(repository.path, taken.commit).keys()]).toEqual(['.gitignore', 'dir/b.txt']);
   const now = hashTree(repository.path);
-  const { plan } = restore(repository.path, ['--snapshot', before.id]);
+  const { plan } = restore(repository.path, ['--snapshot', before.id], { expectCode: 3 });
   expect(hashTree(repository.path)).toEqual(now);
   expect(plan.protected.map((entry) => entry.path).toSorted()).toEqual(['a.txt', 'big.bin']);
   repository.write('a.txt', 'small again\n');
@@ -228,7 +228,7 @@ test('unreadable files and folders are left out with the reason, the rest is rec
   const paths = taken.skipped.map((entry) => entry.path).toSorted();
   expect(paths).toEqual(['locked', 'new-locked', 'secret.txt', 'unlisted']);
   for (const { reason } of taken.skipped) expect(reason).toMatch(/cannot be read \(permission denied\)/);
-  const { plan } = run<RestoreShown>(['restore', '--snapshot', before.id, '--yes']);
+  const { plan } = run<RestoreShown>(['restore', '--snapshot', before.id, '--yes'], 3);
   expect(plan.overwrite.map((entry) => entry.path)).toEqual(['a.txt']);
   expect(plan.delete).toEqual([]);
   for (const [name] of hidden) chmodSync(repository.resolve(name), 0o755);
