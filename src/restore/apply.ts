@@ -111,7 +111,7 @@ function place(applier: Applier, entry: PlanEntry, folders: Set<BytePath>): void
 function createAt(from: string, to: Buffer, entry: PlanEntry): void {
   if (lstatIfThere(to)?.isDirectory() === true) rmdirSync(to);
   try {
-    if (entry.after?.mode === '120000') symlinkSync(readlinkSync(from, { encoding: 'buffer' }), to);
+    if (lstatSync(from).isSymbolicLink()) symlinkSync(readlinkSync(from, { encoding: 'buffer' }), to);
     else linkSync(from, to);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;

@@ -157,7 +157,7 @@ export async function driveTo(
   const also = operation.files.map(({ path }) => path);
   const way = await wayTo(context, operation, end, await captureWorktree(repository, config, { also }));
   if (way.changed.size > 0 && !options.force) throw changedError([...way.changed]);
-  const stage = await stageFiles(repository, repository.worktree, way.plan.entries);
+  const stage = await stageFiles(context, repository.worktree, way.plan.entries);
   try {
     await applyFiles(way.plan, {
       root: repository.worktree,

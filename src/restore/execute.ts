@@ -158,7 +158,7 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
     .toSorted((a, b) => Number(isThere(b)) - Number(isThere(a)));
   requireRecorded(databases, now.failedDatabases);
   crashPoint('before-stage');
-  const stage = await stageFiles(repository, repository.worktree, plan.entries);
+  const stage = await stageFiles(context, repository.worktree, plan.entries);
   try {
     const seen = lookAtPlan(repository.worktree, plan);
     const moved = await movedSince(context, plan, now.capture, prepared.also, seen);

@@ -60,7 +60,7 @@ export async function restoreIntoFolder(
   }
   await requireShadow(context);
   const made = makeFolders(into);
-  const stage = await stageFiles(repository, into, plan.entries).catch((error: unknown) => {
+  const stage = await stageFiles(context, into, plan.entries).catch((error: unknown) => {
     if (made) rmdirSync(into);
     throw error;
   });

@@ -6,7 +6,9 @@ import { type ObjectInfo, objectReader } from '../git/objectReader.ts';
 import { isPartialClone } from '../git/partialClone.ts';
 import { type BytePath, displayPath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
+import type { Config } from '../config/config.ts';
 import type { PlanEntry } from './plan.ts';
+import type { Context } from './request.ts';
 import { ensurePrivateDir, randomId } from '../system/files.ts';
 import { progressOf } from '../system/progress.ts';
 
@@ -27,7 +29,7 @@ export interface Stage {
  * is touched. Error: `integrity` for content that is missing or damaged.
  */
 export async function stageFiles(
-  repository: Repository,
+  { repository, config }: Context,
   root: string,
   entries: readonly PlanEntry[],
 ): Promise<Stage> {
@@ -54,7 +56,13 @@ export async function stageFiles(
           missing.push(entry);
           return;
         }
-        const hash = await writeContent(repository, stage.pathOf(entry.path), entry, object, content);
+        const hash = await writeContent(
+          repository,
+          stage.pathOf(entry.path),
+          kindOf(config, entry),
+          object,
+          content,
+        );
         progress?.advance({ files: 1 }, entry.path);
         if (object.type !== 'blob' || hash !== object.oid) throw damagedContent(entry);
       },
@@ -92,24 +100,34 @@ async function bytesOf(repository: Repository, entries: readonly PlanEntry[]): P
   return objects.reduce((total, object) => total + (object?.size ?? 0), 0);
 }
 
+/** With core.symlinks=false git keeps links as files that hold their target, and so does a restore. */
+function kindOf(config: Config, { after }: PlanEntry): 'link' | 'executable' | 'file' {
+  if (after?.mode === '120000') return linksAreFiles(config) ? 'file' : 'link';
+  return after?.mode === '100755' ? 'executable' : 'file';
+}
+
+export function linksAreFiles(config: Config): boolean {
+  return /^(false|no|off|0)$/i.test(config.git.get('core.symlinks') ?? '');
+}
+
 /** Writes one file or link (fsync of all happens once, see apply.ts) and gives the object id of what it wrote. */
 async function writeContent(
   repository: Repository,
   file: string,
-  { after }: PlanEntry,
+  kind: 'link' | 'executable' | 'file',
   { type, size }: ObjectInfo,
   content: AsyncIterable<Buffer>,
 ): Promise<string> {
   const progress = progressOf(repository);
   const hash = createHash(repository.objectFormat).update(`${type} ${size}\0`);
-  if (after?.mode === '120000') {
+  if (kind === 'link') {
     const parts: Buffer[] = [];
     for await (const part of content) parts.push(part);
     const target = Buffer.concat(parts);
     symlinkSync(target, file);
     return hash.update(target).digest('hex');
   }
-  const handle = openSync(file, 'wx', after?.mode === '100755' ? 0o777 : 0o666);
+  const handle = openSync(file, 'wx', kind === 'executable' ? 0o777 : 0o666);
   try {
     for await (const part of content) {
       hash.update(part);

@@ -19,6 +19,7 @@ import { type BytePath, displayPath, onDisk, parentsOf } from '../git/paths.ts';
 import { diffTrees, type TreeEntry } from '../git/trees.ts';
 import type { FilePlan, PlanEntry } from './plan.ts';
 import type { Context } from './request.ts';
+import { linksAreFiles } from './stage.ts';
 
 /** Looking at the disk right before a plan is carried out, and right after. */
 
@@ -103,13 +104,14 @@ function isWritten({ repository, config }: Context, { path, after }: PlanEntry):
   // A folder may have come in the place of a file.
   if (after === undefined) return stat === undefined || stat.isDirectory();
   if (stat === undefined) return false;
-  if (after.mode === '120000') {
+  if (after.mode === '120000' && !(linksAreFiles(config) && stat.isFile())) {
     const target = stat.isSymbolicLink() ? readlinkSync(file, { encoding: 'buffer' }) : undefined;
     return target !== undefined && hashObject(repository, 'blob', target) === after.oid;
   }
   const knowsModes = config.git.get('core.filemode') !== 'false';
   const isExecutable = (stat.mode & 0o100n) !== 0n;
-  if (!stat.isFile() || (knowsModes && isExecutable !== (after.mode === '100755'))) return false;
+  if (!stat.isFile() || (knowsModes && after.mode !== '120000' && isExecutable !== (after.mode === '100755')))
+    return false;
   return hashFile(file, repository.objectFormat) === after.oid;
 }
 
