@@ -111,6 +111,23 @@ test('a split index: staged changes, and a snapshot after each of many small upd
   expect(repository.read('a.txt')).toBe('on disk 0\n');
 });
 
+test('a file system monitor that says nothing ever changes is not believed', () => {
+  const repository = plain();
+  const monitor = path.join(scratchFolder(), 'monitor');
+  writeFileSync(monitor, "#!/bin/sh\nprintf 'token\\0'\n", { mode: 0o755 });
+  repository.git('config', 'core.fsmonitor', monitor);
+  repository.git('update-index', '--fsmonitor');
+  repository.git('status');
+  const { snapshot: first } = snapshot(repository.path);
+  repository.write('a.txt', 'changed\n');
+  repository.write('dir/new.txt', 'new\n');
+  expect(repository.git('status', '--porcelain', '--untracked-files=no')).toBe('');
+  const { plan } = restore(repository.path, ['--snapshot', first.id]);
+  expect(plan.overwrite.map((entry) => entry.path)).toEqual(['a.txt']);
+  expect(plan.delete.map((entry) => entry.path)).toEqual(['dir/new.txt']);
+  expect(repository.read('a.txt')).toBe('a\n');
+});
+
 test('core.fileMode=false: a mode that git does not trust is no change, and content keeps its index mode', () => {
   const repository = plain();
   repository.git('config', 'core.fileMode', 'false');

@@ -167,6 +167,19 @@ test("a submodule's own ignore rules hold in it: .gitignore, info/exclude", () =
   expect([...recordedFiles(repository.path, again.commit).keys()]).toContain('sub/secret.txt');
 });
 
+test('from within, a submodule is a repository with a timeline of its own', () => {
+  const { repository, sub } = withSubmodules();
+  const { snapshot: taken } = roundTrip(sub, () => writeFileSync(path.join(sub, 'sub.txt'), 'changed\n'));
+  expect([...recordedFiles(sub, taken.commit).keys()].toSorted()).toEqual([
+    '.gitignore',
+    '.gitmodules',
+    'deep/deep.txt',
+    'dir/x',
+    'sub.txt',
+  ]);
+  expect(repository.git('for-each-ref', 'refs/pitr')).toBe('');
+});
+
 test('a submodule in the middle of a merge, and one with staged changes, is recorded as it is on disk', () => {
   const { repository, sub } = withSubmodules();
   git(sub, 'checkout', '--quiet', '-b', 'one');
