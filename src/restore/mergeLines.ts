@@ -117,8 +117,8 @@ async function mergeSides(
     ],
     okCodes: [0, 1],
   };
-  const { stdout } = await git(['merge-tree', ...flags, sides.now, sides.target], options).finally(
-    place.remove,
+  const { stdout } = await git(['merge-tree', ...flags, sides.now, sides.target], options).finally(() =>
+    place.remove(),
   );
   const [tree = '', ...names] = stdout.toString('latin1').split('\0');
   return { tree, conflicts: new Set(names.filter((name) => name !== '')) };

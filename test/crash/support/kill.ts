@@ -37,10 +37,6 @@ export class Tally {
     checks();
     this.lost--;
   }
-
-  toString(): string {
-    return `kills tried: ${this.kills}, lost: ${this.lost}`;
-  }
 }
 
 /** Numbers from 0 to 1 that a seed decides (mulberry32). */
