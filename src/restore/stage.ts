@@ -1,3 +1,4 @@
+import { stageBesideFiles } from '../capture/scan.ts';
 import { createHash } from '../system/crypto.ts';
 import { closeSync, mkdirSync, openSync, rmSync, statSync, symlinkSync, writeSync } from 'node:fs';
 import path from 'node:path';
@@ -9,7 +10,8 @@ import type { Repository } from '../git/repository.ts';
 import type { Config } from '../config/config.ts';
 import type { PlanEntry } from './plan.ts';
 import type { Context } from './request.ts';
-import { ensurePrivateDir, randomId } from '../system/files.ts';
+import { ensurePrivateDir } from '../system/files.ts';
+import { ownedName } from '../system/owned.ts';
 import { progressOf } from '../system/progress.ts';
 
 /**
@@ -92,8 +94,8 @@ function stagingDir(repository: Repository, root: string): string {
   ensurePrivateDir(repository.lineDir);
   const sameDevice = statSync(repository.lineDir).dev === statSync(root).dev;
   return sameDevice
-    ? path.join(repository.lineDir, 'stage', randomId())
-    : path.join(root, `.git-pitr-${randomId()}`);
+    ? path.join(repository.lineDir, 'stage', ownedName())
+    : path.join(root, `${stageBesideFiles}${ownedName()}`);
 }
 
 async function bytesOf(repository: Repository, entries: readonly PlanEntry[]): Promise<number> {
