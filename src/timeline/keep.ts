@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { PitrError } from '../errors.ts';
@@ -28,10 +28,16 @@ export interface NewObjects {
   before: readonly string[];
 }
 
-/** What tells that packs came or went. */
+/** What tells that packs came or went. Not the folder's time: fast-import's own temporary file changes that each time. */
 export function packStamp({ objectDir }: Repository): string {
-  const stat = statSync(path.join(objectDir, 'pack'), { bigint: true, throwIfNoEntry: false });
-  return stat === undefined ? '' : `${stat.ino} ${stat.mtimeNs}`;
+  const folder = path.join(objectDir, 'pack');
+  if (!existsSync(folder)) return '';
+  const packs = readdirSync(folder).filter((name) => name.endsWith('.pack'));
+  const stamps = packs.toSorted().map((name) => {
+    const stat = statSync(path.join(folder, name), { bigint: true, throwIfNoEntry: false });
+    return `${name} ${stat?.ino ?? ''} ${stat?.mtimeNs ?? ''}`;
+  });
+  return stamps.join('\n');
 }
 
 /** While the objects of a new snapshot are only on their way; under the line's lock. */

@@ -150,31 +150,7 @@ async function writeSnapshot(
 ): Promise<Recorded | undefined> {
   const measured = await measure(repository, tip.files, request);
   const snapshot = describe(request, measured);
-  const stream = new ImportStream();
-  const scratch = `refs/pitr/incoming/${snapshot.id}`;
-  const mark = stream.commit({
-    branch: scratch,
-    epochMs: request.epochMs,
-    message: formatMessage(snapshot),
-    from: tip.commit || undefined,
-    clear: true,
-  });
-  if (request.capture.files !== '') stream.put('040000', request.capture.files, 'files');
-  if (request.capture.staged !== '') stream.put('040000', request.capture.staged, 'staged');
-  if (request.capture.conflicts !== '') stream.put('040000', request.capture.conflicts, 'conflicts');
-  for (const [name, content] of stateBlobs(request)) stream.putInline(`state/${name}`, content);
-  for (const { name, tree } of request.databases) stream.put('040000', tree, `databases/${name}`);
-  stream.text(`get-mark ${mark}`);
-  stream.text(`ls ${mark} ""`);
-  const notes = stream.commit({
-    branch: `${scratch}-notes`,
-    epochMs: request.epochMs,
-    message: `Note of snapshot ${snapshot.id}\n`,
-    from: tip.notes || undefined,
-  });
-  stream.note(mark, `${JSON.stringify(noteOf(snapshot, request), null, 1)}\n`);
-  stream.text(`get-mark ${notes}`);
-  const [commit = '', listing = '', notesCommit = ''] = await stream.run(repository);
+  const { commit, listing, notes, notesBefore } = await importSnapshot(repository, request, snapshot, tip);
   if (!listing.includes(root)) {
     throw new PitrError(
       'integrity',
@@ -182,11 +158,11 @@ async function writeSnapshot(
     );
   }
   crashPoint('snapshot-written');
-  const objects = { tips: [commit, notesCommit], before: [tip.commit, tip.notes] };
+  const objects = { tips: [commit, notes], before: [tip.commit, notesBefore] };
   const held = await keepBefore(repository, objects, request.packs);
   const moved = await updateRefs(repository, [
     { ref: timelineRef(repository), to: commit, from: tip.commit },
-    { ref: notesRef, to: notesCommit, from: tip.notes },
+    { ref: notesRef, to: notes, from: tip.notes },
   ]);
   if (moved) crashPoint('refs-moved');
   if (held !== undefined) await updateRefs(repository, [{ ref: held, to: '', from: commit }]);
@@ -205,6 +181,66 @@ async function writeSnapshot(
   });
   crashPoint('recorded');
   return { created: true, id, commit, time, snapshot: { ...snapshot, commit } };
+}
+
+interface Imported {
+  commit: string;
+  /** What `ls` says of its tree. */
+  listing: string;
+  /** The notes commit, and the one before it. */
+  notes: string;
+  notesBefore: string;
+}
+
+/** Writes the commit and its note. Notes that are damaged begin anew: they must not keep a snapshot from being taken. */
+async function importSnapshot(
+  repository: Repository,
+  request: SnapshotRequest,
+  snapshot: Snapshot,
+  tip: Tip,
+): Promise<Imported> {
+  try {
+    return await importBoth(repository, request, snapshot, tip.commit, tip.notes);
+  } catch (error) {
+    const { inspectNotes } = await import('./notes.ts');
+    if (tip.notes === '' || (await inspectNotes(repository)).kind !== 'broken') throw error;
+    return importBoth(repository, request, snapshot, tip.commit, '');
+  }
+}
+
+async function importBoth(
+  repository: Repository,
+  request: SnapshotRequest,
+  snapshot: Snapshot,
+  parent: string,
+  notesBefore: string,
+): Promise<Imported> {
+  const stream = new ImportStream();
+  const scratch = `refs/pitr/incoming/${snapshot.id}`;
+  const mark = stream.commit({
+    branch: scratch,
+    epochMs: request.epochMs,
+    message: formatMessage(snapshot),
+    from: parent || undefined,
+    clear: true,
+  });
+  if (request.capture.files !== '') stream.put('040000', request.capture.files, 'files');
+  if (request.capture.staged !== '') stream.put('040000', request.capture.staged, 'staged');
+  if (request.capture.conflicts !== '') stream.put('040000', request.capture.conflicts, 'conflicts');
+  for (const [name, content] of stateBlobs(request)) stream.putInline(`state/${name}`, content);
+  for (const { name, tree } of request.databases) stream.put('040000', tree, `databases/${name}`);
+  stream.text(`get-mark ${mark}`);
+  stream.text(`ls ${mark} ""`);
+  const notesMark = stream.commit({
+    branch: `${scratch}-notes`,
+    epochMs: request.epochMs,
+    message: `Note of snapshot ${snapshot.id}\n`,
+    from: notesBefore || undefined,
+  });
+  stream.note(mark, `${JSON.stringify(noteOf(snapshot, request), null, 1)}\n`);
+  stream.text(`get-mark ${notesMark}`);
+  const [commit = '', listing = '', notes = ''] = await stream.run(repository);
+  return { commit, listing, notes, notesBefore };
 }
 
 /** A snapshot with a hole is never listed. */
