@@ -134,7 +134,8 @@ async function takeOnce(
       refs,
       onChange: () => {
         void early?.actual();
-        void prestartRecording(repository);
+        // Whoever needs what could not be started starts it, and meets the error (a full disk) where it is told.
+        prestartRecording(repository).catch(() => {});
       },
     }));
   crashPoint('captured');
