@@ -67,6 +67,11 @@ const machineErrors: readonly (readonly [RegExp, string, string])[] = [
     'Permission was denied',
     'Run the command as the owner of the repository, or give yourself the right to write there.',
   ],
+  [
+    /ENAMETOOLONG/,
+    'A path is longer than the file system takes',
+    'Choose a place with a shorter path, or leave the path out.',
+  ],
 ];
 
 /** Undefined for what is no refusal of the machine's. */

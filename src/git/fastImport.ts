@@ -54,6 +54,7 @@ export class ImportStream {
     epochMs: number;
     message: string;
     from: string | undefined;
+    /** Begin with an empty tree instead of the one of `from`. */
     clear?: boolean;
   }): string {
     const { branch, message, from } = options;
@@ -63,8 +64,8 @@ export class ImportStream {
     this.text(`mark ${mark}`);
     this.text(`committer git-pitr <git-pitr@localhost> ${Math.floor(options.epochMs / 1000)} +0000`);
     this.data(message);
-    if (from !== undefined) this.text(`from ${from}`);
-    if (options.clear === true) this.text('deleteall');
+    // `merge` makes it the parent without reading its tree: a damaged snapshot must not keep the next from being taken.
+    if (from !== undefined) this.text(`${options.clear === true ? 'merge' : 'from'} ${from}`);
     return mark;
   }
 

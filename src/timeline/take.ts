@@ -181,21 +181,18 @@ async function newestCopies(repository: Repository): Promise<Map<string, Capture
   return copies;
 }
 
-/** The database copies that a snapshot holds. */
+/** The database copies that a snapshot holds; none of those that only its note speaks of. */
 export async function copiesIn(repository: Repository, snapshot: Snapshot): Promise<CapturedDatabase[]> {
   if (snapshot.fromTrailers === true) {
     const { copiesWithoutNote } = await import('../databases/unnoted.ts');
     return copiesWithoutNote(repository, snapshot.commit);
   }
   if (snapshot.databases.length === 0) return [];
-  const { listTree } = await import('../git/trees.ts');
-  const trees = new Map<string, string>();
-  const databases = `${snapshot.commit}:databases`;
-  for await (const entry of listTree(repository, databases, { sizes: false }))
-    if (entry.type === 'tree') trees.set(entry.path, entry.oid);
+  const { readTree } = await import('../git/treeEntries.ts');
+  const trees = await readTree(repository, `${snapshot.commit}:databases`);
   return snapshot.databases.flatMap((database) => {
-    const tree = trees.get(bytePath(database.name));
-    return tree === undefined ? [] : [{ ...database, tree }];
+    const entry = trees?.get(bytePath(database.name));
+    return entry?.mode === '040000' ? [{ ...database, tree: entry.oid }] : [];
   });
 }
 
