@@ -1,6 +1,7 @@
 import { accessSync, constants, type Dirent, lstatSync, opendirSync } from 'node:fs';
 import { type BytePath, bytePath, onDisk, parentsOf } from '../git/paths.ts';
 import { nulRecords } from '../git/run.ts';
+import { together } from '../system/together.ts';
 import { type CaptureContext, type ShadowPlace, startShadowGit } from './context.ts';
 import { isNestedRepository } from './nested.ts';
 
@@ -33,7 +34,7 @@ export async function scan(place: ShadowPlace, patterns: readonly string[]): Pro
     newDirs: [],
     unreadable: [],
   };
-  const [, others] = await Promise.all([
+  const [, others] = await together([
     scanKnown(place, result),
     listOthers(place, patterns, ['--directory'], [], result.unreadable),
   ]);

@@ -3,6 +3,7 @@ import { type BytePath, displayPath, isWithin, onDisk } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
 import { progressOf } from '../system/progress.ts';
+import { together } from '../system/together.ts';
 import { crashPoint } from '../system/crashPoint.ts';
 import { separateNested } from './becameNested.ts';
 import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
@@ -111,7 +112,7 @@ async function captureOnce(
   state.left = update.skipped.map(({ path }) => path);
   await notePermissions(context, state, update);
   state.fresh = freshModes(update.recorded);
-  const [tree, emptyDirs] = await Promise.all([
+  const [tree, emptyDirs] = await together([
     touched ? writeTree(context) : state.tree,
     looks.newDirs.length > 0 || mayHaveEmptied
       ? scanEmptyDirs(context, patterns)

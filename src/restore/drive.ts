@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { type Capture, captureWorktree } from '../capture/capture.ts';
+import { retryIfLost } from '../capture/retry.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath, parentOf } from '../git/paths.ts';
@@ -168,7 +169,9 @@ export async function driveTo(
 ): Promise<void> {
   const { repository, config } = context;
   const also = operation.files.map(({ path }) => path);
-  const way = await wayTo(context, operation, end, await captureWorktree(repository, config, { also }));
+  const way = await retryIfLost(repository, async () =>
+    wayTo(context, operation, end, await captureWorktree(repository, config, { also })),
+  );
   if (way.changed.size > 0 && !options.force) throw changedError([...way.changed]);
   const stage = await stageFiles(context, repository.worktree, way.plan.entries);
   try {

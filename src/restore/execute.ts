@@ -1,3 +1,4 @@
+import { retryIfLost } from '../capture/retry.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import { displayPath } from '../git/paths.ts';
@@ -162,7 +163,9 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
   try {
     crashPoint('staged');
     const seen = lookAtPlan(repository.worktree, plan);
-    const moved = await movedSince(context, plan, now.capture, prepared.also, seen);
+    const moved = await retryIfLost(repository, () =>
+      movedSince(context, plan, now.capture, prepared.also, seen),
+    );
     if (moved.length > 0) throw movedError(moved.map(displayPath));
     const run: Run = {
       operation: operationOf(

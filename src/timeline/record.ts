@@ -13,7 +13,7 @@ import { crashPoint } from '../system/crashPoint.ts';
 import { warmCrypto } from '../system/crypto.ts';
 import { randomId, writeFileWhole } from '../system/files.ts';
 import { timeZoneName } from '../system/clock.ts';
-import { keepAfter, keepBefore, type NewObjects } from './keep.ts';
+import { dropHolds, keepAfter, keepBefore, type NewObjects } from './keep.ts';
 import { maxReason } from './limits.ts';
 import { formatMessage } from './message.ts';
 import { measure } from './measure.ts';
@@ -38,7 +38,7 @@ export interface SnapshotRequest {
   startedAt: number;
   /** The line's tip, asked for while the working tree was read: the lock keeps it from moving, but for other tools. */
   tip: Promise<Tip>;
-  /** `packStamp` from before anything of the capture was written. */
+  /** `gcStamp` from before anything of the capture was written. */
   packs: string;
 }
 
@@ -158,16 +158,16 @@ async function writeSnapshot(
     );
   }
   crashPoint('snapshot-written');
-  const objects = { tips: [commit, notes], before: [tip.commit, notesBefore] };
+  const objects: NewObjects = { tips: [commit, notes], before: [tip.commit, notesBefore] };
   const held = await keepBefore(repository, objects, request.packs);
   const moved = await updateRefs(repository, [
     { ref: timelineRef(repository), to: commit, from: tip.commit },
     { ref: notesRef, to: notes, from: tip.notes },
   ]);
   if (moved) crashPoint('refs-moved');
-  if (held !== undefined) await updateRefs(repository, [{ ref: held, to: '', from: commit }]);
+  if (held) await dropHolds(repository);
   if (!moved) return undefined;
-  if (held === undefined) await keepOrTakeBack(repository, objects, tip);
+  if (!held) await keepOrTakeBack(repository, objects, tip);
   const { id, type, trigger, time, files, bytes } = snapshot;
   const trailers = { id, type, trigger, time, schema: 1, subject: '' };
   writeTotals(repository, {
@@ -248,7 +248,7 @@ async function keepOrTakeBack(repository: Repository, objects: NewObjects, tip: 
   try {
     await keepAfter(repository, objects);
   } catch (error) {
-    const [commit = '', notes = ''] = objects.tips;
+    const [commit, notes] = objects.tips;
     await updateRefs(repository, [
       { ref: timelineRef(repository), to: tip.commit, from: commit },
       { ref: notesRef, to: tip.notes, from: notes },
