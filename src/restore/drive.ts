@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { type Capture, captureWorktree } from '../capture/capture.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
-import { type BytePath, displayPath } from '../git/paths.ts';
+import { type BytePath, displayPath, onDisk } from '../git/paths.ts';
 import type { TreeEntry } from '../git/trees.ts';
 import { readSnapshot } from '../timeline/catalog.ts';
 import { progressOf } from '../system/progress.ts';
@@ -17,9 +17,10 @@ import {
   sameIndexSide,
   sideOf as indexSideOf,
 } from './indexPlan.ts';
+import { settleFolders } from './folders.ts';
 import type { Operation } from './journal.ts';
-import { type FilePlan, type PlanEntry, unrecordable } from './plan.ts';
-import { presentState } from './prepare.ts';
+import { emptyPlan, type FilePlan, type PlanEntry, unrecordable } from './plan.ts';
+import { presentState } from './present.ts';
 import type { Context } from './request.ts';
 import { stageFiles } from './stage.ts';
 import type { RecordedState } from './target.ts';
@@ -51,7 +52,7 @@ export async function wayTo(
     new Set(operation.files.map(({ path }) => path)),
   );
   const way: Way = {
-    plan: { entries: [], protected: [], createDirs: [], removeDirs: [] },
+    plan: emptyPlan(),
     index: [],
     changed: new Set(),
   };
@@ -67,11 +68,16 @@ export async function wayTo(
       continue;
     }
     if (sameSide(is, wanted)) continue;
-    if (!sameSide(is, other)) way.changed.add(entry.path);
+    if (!sameSide(is, other) && !hasPermissions(context, entry.path, is, other)) way.changed.add(entry.path);
     way.plan.entries.push(entryBetween(entry.path, is, wanted));
   }
-  way.plan.createDirs = end === 'after' ? operation.createDirs : operation.removeDirs;
-  way.plan.removeDirs = end === 'after' ? operation.removeDirs : operation.createDirs;
+  const { createDirs, removeDirs, keepDirs, hadDirs } = operation;
+  way.plan = settleFolders(context.repository.worktree, {
+    ...way.plan,
+    createDirs: end === 'after' ? createDirs : removeDirs,
+    removeDirs: end === 'after' ? removeDirs : createDirs,
+    keepDirs: end === 'after' ? keepDirs : hadDirs,
+  });
   way.index = await indexWay(context, operation, end, now, way.changed);
   return way;
 }
@@ -93,6 +99,17 @@ function sideOf(entry: PlanEntry, end: End): Side {
 
 function sameSide(a: Side, b: Side): boolean {
   return a.entry?.oid === b.entry?.oid && a.entry?.mode === b.entry?.mode && a.permissions === b.permissions;
+}
+
+/**
+ * True when only the permissions seem to differ, and on disk they do not: they are not recorded of a path that was tracked
+ * only after they had been.
+ */
+function hasPermissions({ repository }: Context, path: BytePath, is: Side, other: Side): boolean {
+  if (is.permissions !== undefined || other.permissions === undefined) return false;
+  if (!sameSide({ ...is, permissions: other.permissions }, other)) return false;
+  const { mode } = lstatSync(onDisk(repository.worktree, path));
+  return (mode & 0o7777) === Number.parseInt(other.permissions, 8);
 }
 
 function entryBetween(path: BytePath, from: Side, to: Side): PlanEntry {
