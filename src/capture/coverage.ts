@@ -2,7 +2,7 @@ import type { BytePath } from '../git/paths.ts';
 import { git, splitNul } from '../git/run.ts';
 import { readFileIfThere } from '../system/files.ts';
 import { type CaptureContext, shadowGit } from './context.ts';
-import { coveragePatterns } from './scan.ts';
+import { coveragePatterns } from './others.ts';
 import { parseTagged } from './listing.ts';
 import { syncSparse } from './sparse.ts';
 import { forget } from './update.ts';

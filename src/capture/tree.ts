@@ -17,7 +17,9 @@ import {
 import { type EarlyScan, scanKey } from './early.ts';
 import { isNestedRepository, openNested } from './nested.ts';
 import { changedModes, freshModes, unusualMode, untrackedOf } from './permissions.ts';
-import { coveragePatterns, type Scan, scan, scanEmptyDirs } from './scan.ts';
+import { scanEmptyFolders } from './emptyFolders.ts';
+import { coveragePatterns } from './others.ts';
+import { type Scan, scan } from './scan.ts';
 import { seedShadowIndex } from './seed.ts';
 import { findSpecials, foldersOf } from './specials.ts';
 import { isEmptyTree } from './staged.ts';
@@ -112,13 +114,16 @@ async function captureOnce(
   state.left = update.skipped.map(({ path }) => path);
   await notePermissions(context, state, update);
   state.fresh = freshModes(update.recorded);
-  const [tree, emptyDirs] = await together([
+  const [tree, empty] = await together([
     touched ? writeTree(context) : state.tree,
     looks.newDirs.length > 0 || mayHaveEmptied
-      ? scanEmptyDirs(context, patterns)
+      ? scanEmptyFolders(context, patterns)
       : looks.emptyDirs.toSorted(),
   ]);
   crashPoint('tree-written');
+  // Where the look found nothing there may be a tracked and ignored file that was recorded only then.
+  const filled = foldersOf(update.recorded.keys());
+  const emptyDirs = empty.filter((folder) => !filled.has(folder));
   state.tree = tree;
   state.index = stampOf(context);
   const specials = await findSpecials(context, {

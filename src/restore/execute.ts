@@ -9,6 +9,7 @@ import { lockLine, type Taken, takeSnapshotLocked } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
 import { requireFree, requireRecorded, restoreDatabase } from './databases.ts';
 import { copiesAt, databasesMadeBy, driveTo } from './drive.ts';
+import { foldersInUse } from './folders.ts';
 import { holdContents, releaseContents } from './hold.ts';
 import {
   beginOperation,
@@ -169,6 +170,7 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
     if (moved.length > 0) throw movedError(moved.map(displayPath));
     const run: Run = {
       operation: operationOf(
+        repository.worktree,
         prepared,
         now,
         databases.map(({ name }) => name),
@@ -205,7 +207,7 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
   }
 }
 
-function operationOf(prepared: PreparedRestore, now: Taken, databases: string[]): Operation {
+function operationOf(root: string, prepared: PreparedRestore, now: Taken, databases: string[]): Operation {
   const { snapshot, plan, target } = prepared;
   return {
     version: 1,
@@ -216,6 +218,8 @@ function operationOf(prepared: PreparedRestore, now: Taken, databases: string[])
     files: plan.entries,
     createDirs: plan.createDirs,
     removeDirs: plan.removeDirs,
+    keepDirs: plan.keepDirs,
+    hadDirs: foldersInUse(root, plan),
     databases,
     databasesBefore: {},
     index: prepared.index,

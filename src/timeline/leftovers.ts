@@ -2,7 +2,7 @@ import { lstatSync, readdirSync, rmSync, type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { besideDatabase } from '../capture/capture.ts';
-import { stageBesideFiles } from '../capture/scan.ts';
+import { stageBesideFiles } from '../capture/others.ts';
 import type { Config } from '../config/config.ts';
 import { importDir } from '../git/importPlace.ts';
 import { setRefs } from '../git/refs.ts';
