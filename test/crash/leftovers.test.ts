@@ -178,10 +178,10 @@ describe('after a crash the next command', () => {
 
   test('removes a database that was not yet in its place, and no snapshot holds it', async () => {
     const repository = crashed();
-    sqlite(repository.resolve('app.db'), 'CREATE TABLE t(v); INSERT INTO t VALUES (1);');
-    repository.git('config', 'pitr.database.app.path', 'app.db');
+    sqlite(repository.resolve('app-2.db'), 'CREATE TABLE t(v); INSERT INTO t VALUES (1);');
+    repository.git('config', 'pitr.database.app.path', 'app-2.db');
     pitr(repository.path, ['snapshot']);
-    renameSync(repository.resolve('app.db'), path.join(scratchFolder(), 'away.db'));
+    renameSync(repository.resolve('app-2.db'), path.join(scratchFolder(), 'away.db'));
     const args = ['restore', '--snapshot', 'latest', '--db', 'app', '--yes'];
     expect(await runAndKill(repository.path, args, { at: 'database-built' })).toBe(true);
     expect(readdirSync(repository.path).filter((name) => name.includes('.pitr-'))).toHaveLength(1);
