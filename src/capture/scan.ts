@@ -89,7 +89,7 @@ async function findUnreachable(place: ShadowPlace, result: Scan): Promise<void> 
 }
 
 /** True for a real folder, all the way: what is behind a symbolic link is not of this tree. */
-function isFolder(place: ShadowPlace, path: BytePath): boolean {
+export function isFolder(place: ShadowPlace, path: BytePath): boolean {
   try {
     return [...parentsOf(path), path].every((part) => lstatSync(onDisk(place.worktree, part)).isDirectory());
   } catch {

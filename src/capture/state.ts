@@ -17,6 +17,8 @@ export interface CaptureState {
   userIndex: UserIndexKeys;
   /** What decides which files are covered: the user's index, ignore files, patterns. */
   coverage: string;
+  /** Paths in the shadow index that need not be covered, as a hash; '' for none. */
+  also: string;
   /** The tree of the shadow index, once written. */
   tree: string;
   /** The shadow index that all this goes with: see `stampOf`. */
@@ -43,6 +45,7 @@ const empty: CaptureState = {
   version: 2,
   userIndex: noKeys,
   coverage: '',
+  also: '',
   tree: '',
   index: '',
   composed: { key: '', tree: '' },

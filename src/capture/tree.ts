@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { type BytePath, displayPath, isWithin, onDisk } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
+import { createHash } from '../system/crypto.ts';
 import { progressOf } from '../system/progress.ts';
 import { together } from '../system/together.ts';
 import { crashPoint } from '../system/crashPoint.ts';
@@ -93,6 +94,7 @@ async function captureOnce(
   const looks = await (fits ? early.scan : scan(context, patterns));
   state.patterns = patterns;
   await separateNested(context, state, looks);
+  dropAlso(state, also);
   const extra = await coverageChanges(context, state, coverage, looks);
   const nested = nestedFolders(context, state, looks);
   const own = also.filter((path) => !nested.some((folder) => isWithin(path, folder)));
@@ -147,6 +149,14 @@ async function captureOnce(
   writeState(context, before, state);
   for (const folder of nested) await captureNested(context, folder, { also, thorough }, captured);
   return captured;
+}
+
+/** What the last capture was asked to take along, and this one is not, is in the shadow index all the same. */
+function dropAlso(state: CaptureState, also: readonly BytePath[]): void {
+  const key =
+    also.length === 0 ? '' : createHash('sha1').update(also.toSorted().join('\0'), 'latin1').digest('hex');
+  if (state.also !== '' && state.also !== key) state.coverage = '';
+  state.also = key;
 }
 
 function nestedFolders(context: CaptureContext, state: CaptureState, looks: Scan): BytePath[] {
