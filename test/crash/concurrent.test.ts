@@ -1,7 +1,7 @@
 /** Many at once: snapshots, restores, and the user's own git. */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { pitr } from '../support/cli.ts';
 import { sqlite } from '../support/databases.ts';
 import { hashTree } from '../support/hash-tree.ts';
@@ -9,9 +9,13 @@ import { scratchFolder, scratchRepository, type TestRepository } from '../suppor
 import { during, type Ended, gitBeside, pitrBeside } from './support/parallel.ts';
 import { Scene } from './support/scene.ts';
 
+vi.setConfig({ testTimeout: 300_000 });
+
 function worked(): TestRepository {
   const repository = scratchRepository({ files: { 'a.txt': 'a\n', 'dir/b.txt': 'b\n' }, commit: true });
   repository.write('new.txt', 'new\n');
+  // A machine under load: waiting is no failure.
+  repository.git('config', 'pitr.lockTimeout', '5m');
   return repository;
 }
 

@@ -6,10 +6,12 @@
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { pitr } from '../support/cli.ts';
 import { type Moment, randomNumbers, runAndKill, Tally } from './support/kill.ts';
 import { Scene } from './support/scene.ts';
+
+vi.setConfig({ testTimeout: 300_000 });
 
 const tally = new Tally();
 const seed = Number(process.env['PITR_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
@@ -229,7 +231,7 @@ describe('a snapshot', () => {
     },
   );
 
-  test('killed at random moments loses nothing', { timeout: 600_000 }, async () => {
+  test('killed at random moments loses nothing', { timeout: 1_800_000 }, async () => {
     change();
     const usual = timeOf(() => pitr(scene.path, ['snapshot']));
     for (let left = randomKills(1 / 3, 5); left > 0; left--) await killSnapshot(randomMoment(usual));
@@ -240,7 +242,7 @@ describe('a snapshot', () => {
 describe('a restore and an undo', () => {
   const scene = new Scene();
 
-  test('killed at random moments lose nothing', { timeout: 900_000 }, async () => {
+  test('killed at random moments lose nothing', { timeout: 1_800_000 }, async () => {
     const usual = timeOf(() => pitr(scene.path, scene.restoreArgs()));
     scene.current = scene.other;
     for (let left = randomKills(2 / 3, 10); left > 0; left--) {

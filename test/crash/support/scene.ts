@@ -45,7 +45,7 @@ export class Scene {
     repository.symlink('link', 'a.txt');
     repository.commit('first');
     repository.git('config', 'pitr.database.app.path', 'app.db');
-    repository.git('config', 'pitr.lockTimeout', '20s');
+    repository.git('config', 'pitr.lockTimeout', '5m');
     this.#makeX();
     this.#record('x');
     this.#makeY();
