@@ -1,7 +1,7 @@
 import { type Dirent, opendirSync } from 'node:fs';
 import { type BytePath, onDisk } from '../git/paths.ts';
 import type { ShadowPlace } from './context.ts';
-import { ignoredOf } from './ignored.ts';
+import { ignoredFolders } from './ignored.ts';
 import { isNestedRepository } from './nested.ts';
 import { listOthers } from './others.ts';
 
@@ -47,23 +47,17 @@ export async function emptyFolders(
       inside.set(folder, typeof children === 'string' ? undefined : children.folders);
       if (typeof children !== 'string') queue.push(...children.folders);
     }
-    const asked = queue.slice(known.length).map((folder) => `${folder}/`);
-    const ignored = new Set(await ignoredOf(place, excludedBy(patterns), asked));
+    const ignored = new Set(await ignoredFolders(place, patterns, queue.slice(known.length)));
     const reached = known;
     known = [];
     for (const folder of reached) {
       const children = inside.get(folder);
-      const ours = children?.filter((child) => !ignored.has(`${child}/`)) ?? [];
+      const ours = children?.filter((child) => !ignored.has(child)) ?? [];
       if (children !== undefined && ours.length === 0) found.push(folder);
       for (const child of ours) (inside.has(child) ? reached : known).push(child);
     }
   }
   return found;
-}
-
-/** Of the patterns of `coveragePatterns`, those that leave out. */
-function excludedBy(patterns: readonly string[]): string[] {
-  return patterns.filter((pattern) => pattern !== '-x' && !pattern.startsWith('!'));
 }
 
 type Inside = 'gone' | 'not ours' | { holdsFile: boolean; folders: BytePath[] };
