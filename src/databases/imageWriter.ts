@@ -1,10 +1,9 @@
 import { createHash } from '../system/crypto.ts';
 import { type FileHandle, open } from 'node:fs/promises';
-import { PitrError } from '../errors.ts';
 import { hashObject } from '../git/hash.ts';
-import { nullOid, type Repository } from '../git/repository.ts';
-import { startGit } from '../git/run.ts';
+import type { Repository } from '../git/repository.ts';
 import { type ListedEntry, listTree, resolveTree } from '../git/trees.ts';
+import { importTree, putContent } from './chunkImport.ts';
 import { chunkIndex, chunkPath, chunksPerFolder, fileChunks } from './chunks.ts';
 import { progressOf } from '../system/progress.ts';
 import { ObjectChecker } from './objects.ts';
@@ -134,10 +133,7 @@ class ImageScan {
   }
 }
 
-/**
- * Writes chunks and trees with one fast-import; git itself rewrites only the folders on the way to a change. The
- * commit that carries them stays unreferenced (its branch is reset before the end).
- */
+/** Writes chunks and trees with one fast-import; git itself rewrites only the folders on the way to a change. */
 async function importChanges(
   repository: Repository,
   previous: string | undefined,
@@ -145,47 +141,17 @@ async function importChanges(
   first: IteratorResult<ChangedChunk>,
   rest: AsyncGenerator<ChangedChunk>,
 ): Promise<string> {
-  const branch = 'refs/pitr/incoming/image';
   const base = previous === undefined ? '' : await resolveTree(repository, `${previous}:image`);
   async function* commands(): AsyncGenerator<Buffer | string> {
-    yield `commit ${branch}\ncommitter git-pitr <git-pitr@localhost> 0 +0000\ndata 5\nimage\n`;
     if (base !== '') yield `M 040000 ${base} image\n`;
     for (let next = first; next.done !== true; next = await rest.next()) {
       const { path, oid, content } = next.value;
-      if (content === undefined) {
-        yield `M 100644 ${oid} ${path}\n`;
-      } else {
-        yield `M 100644 inline ${path}\ndata ${content.length}\n`;
-        yield content;
-        yield '\n';
-      }
+      if (content === undefined) yield `M 100644 ${oid} ${path}\n`;
+      else yield* putContent(path, content);
     }
     for (const path of scan.superfluous) yield `D ${quoted(path)}\n`;
-    yield `ls ""\nreset ${branch}\nfrom ${nullOid(repository)}\n\ndone\n`;
   }
-  // No deltas: the neighbour of a chunk is seldom like it, and trying costs more than hashing. Level 1: at 6, zlib
-  // takes 25 MB/s and the first copy of a database is what people wait for; git gc packs it tighter.
-  const running = startGit(
-    ['fast-import', '--quiet', '--done', '--depth=0', '--date-format=raw-permissive'],
-    {
-      cwd: repository.worktree,
-      config: [
-        ['pack.compression', '1'],
-        ['core.compression', '1'],
-      ],
-      input: commands(),
-    },
-  );
-  let answer = '';
-  for await (const part of running.stdout) answer += (part as Buffer).toString('latin1');
-  await running.end();
-  const oid = /^040000 tree ([0-9a-f]+)\t/.exec(answer)?.[1];
-  if (oid === undefined)
-    throw new PitrError(
-      'failed',
-      `git fast-import did not tell the tree it wrote, but: ${answer.slice(0, 200)}`,
-    );
-  return oid;
+  return importTree(repository, commands());
 }
 
 function quoted(path: string): string {
