@@ -5,15 +5,20 @@ export interface SqlTable {
   name: string;
   /** The columns of the primary key; none where rows are only told apart as a whole. */
   key: string[];
+  /** What a column holds for rows of the side that has no such column; nothing is left out without it. */
+  missing?: string;
 }
 
 type Value = null | bigint | number | string | Buffer;
 
 /** Each change as one line of text, so that lists can be compared. */
 export function sqlDiff(before: string, after: string, tables: readonly SqlTable[]): string[] {
-  return tables.flatMap(({ name, key }) => {
+  return tables.flatMap(({ name, key, missing = '' }) => {
     const [old, recent] = [rowsOf(before, name), rowsOf(after, name)];
-    return key.length === 0 ? byRow(name, old, recent) : byKey(name, key, old, recent);
+    const columns = new Set([old[0] ?? {}, recent[0] ?? {}].flatMap((row) => Object.keys(row)));
+    const filled = (row: Record<string, Value>) =>
+      line({ ...Object.fromEntries([...columns].map((column) => [column, missing])), ...row });
+    return key.length === 0 ? byRow(name, old, recent, filled) : byKey(name, key, old, recent, filled);
   });
 }
 
@@ -43,6 +48,7 @@ function byKey(
   key: readonly string[],
   before: readonly Record<string, Value>[],
   after: readonly Record<string, Value>[],
+  filled: (row: Record<string, Value>) => string,
 ): string[] {
   const named = (row: Record<string, Value>) => key.map((column) => show(row[column])).join('|');
   const [old, recent] = [
@@ -54,7 +60,7 @@ function byKey(
     const [a, b] = [old.get(name), recent.get(name)];
     if (a === undefined && b !== undefined) lines.push(`added ${table} ${line(b)}`);
     else if (b === undefined && a !== undefined) lines.push(`removed ${table} ${line(a)}`);
-    else if (a !== undefined && b !== undefined && line(a) !== line(b))
+    else if (a !== undefined && b !== undefined && filled(a) !== filled(b))
       lines.push(`changed ${table} ${line(a)} -> ${line(b)}`);
   }
   return lines;
@@ -64,12 +70,19 @@ function byRow(
   table: string,
   before: readonly Record<string, Value>[],
   after: readonly Record<string, Value>[],
+  filled: (row: Record<string, Value>) => string,
 ): string[] {
-  const counts = new Map<string, number>();
-  for (const row of before) counts.set(line(row), (counts.get(line(row)) ?? 0) - 1);
-  for (const row of after) counts.set(line(row), (counts.get(line(row)) ?? 0) + 1);
-  return [...counts].flatMap(([row, count]) =>
-    Array.from({ length: Math.abs(count) }, () => `${count > 0 ? 'added' : 'removed'} ${table} ${row}`),
+  const counts = new Map<string, { count: number; old: string; recent: string }>();
+  const add = (row: Record<string, Value>, by: number) => {
+    const entry = counts.get(filled(row)) ?? { count: 0, old: '', recent: '' };
+    counts.set(filled(row), { ...entry, count: entry.count + by, [by < 0 ? 'old' : 'recent']: line(row) });
+  };
+  for (const row of before) add(row, -1);
+  for (const row of after) add(row, 1);
+  return [...counts.values()].flatMap(({ count, old, recent }) =>
+    Array.from({ length: Math.abs(count) }, () =>
+      count > 0 ? `added ${table} ${recent}` : `removed ${table} ${old}`,
+    ),
   );
 }
 
