@@ -91,7 +91,7 @@ export interface DatabaseEngine {
   /**
    * Brings only these tables to `target`, in one transaction; foreign keys are checked at its end.
    * Errors: `refused` with the detail `tables`, all that would have to come along; `refused` without it when the
-   *   database changed since `now`; `noMatch` for a table that neither copy has; as in `restore` otherwise.
+   *   database changed since `now`; as in `restore` otherwise. A table that neither copy has is nothing to restore.
    */
   restoreTables?(
     context: EngineContext,

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { messageOf } from '../../errors.ts';
 import { maxTableName } from '../../timeline/limits.ts';
+import { quote } from './quote.ts';
 import { codeOf, type Connection, openDatabase } from './open.ts';
 
 /** Whether a private copy is a sound database, and what is in it. */
@@ -57,7 +58,7 @@ export async function countRows(file: string): Promise<Record<string, number> | 
     for (const name of tables.pluck().all() as string[]) {
       if (name.length > maxTableName) return undefined; // a note holds no such name
       counts[name] = connection
-        .prepare(`SELECT count(*) FROM main."${name.replaceAll('"', '""')}"`)
+        .prepare(`SELECT count(*) FROM main.${quote(name)}`)
         .pluck()
         .get() as number;
       if (performance.now() - start > countBudgetMs) return undefined;

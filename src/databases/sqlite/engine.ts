@@ -7,6 +7,7 @@ import { restoreSqlite } from './restore.ts';
 import { requireFree } from './free.ts';
 import { diffSqlite } from './rows/diff.ts';
 import { findRow } from './rows/find.ts';
+import { restoreSqliteTables } from './tables/restore.ts';
 
 /** `app.db`; where the folder holds a file of that name already, `app-2.db` and so on. */
 function freeName(folder: string, name: string): string {
@@ -30,4 +31,5 @@ export const sqliteEngine: DatabaseEngine = {
   },
   diff: diffSqlite,
   row: findRow,
+  restoreTables: restoreSqliteTables,
 };

@@ -97,5 +97,5 @@ function show(value: unknown): string {
   if (value === null) return 'null';
   if (value instanceof Uint8Array) return `x'${Buffer.from(value).toString('hex')}'`;
   if (typeof value === 'string') return JSON.stringify(value);
-  return typeof value === 'number' ? `${value}r` : String(value);
+  return typeof value === 'number' ? `${value}r` : `${value as bigint}`;
 }

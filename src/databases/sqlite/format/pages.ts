@@ -117,7 +117,7 @@ export class Pages {
 }
 
 /** The page that begins at 1 GiB is never used (fileformat2.html, 1.4). */
-export function lockPage(size: number): number {
+function lockPage(size: number): number {
   return 2 ** 30 / size + 1;
 }
 

@@ -49,5 +49,5 @@ async function changedKeys(
   for (let start = 0; start < pages.length; start += 256)
     for (const page of await from.btree(pages.slice(start, start + 256)))
       if (page.count > 0) keys.push(await keyAt(from, page, 0, columns));
-  return keys.filter((key) => key.length === columns).sort(order);
+  return keys.filter((key) => key.length === columns).toSorted(order);
 }

@@ -43,7 +43,7 @@ function collate(name: string, encoding: Encoding): Collate | undefined {
     encoding === 'utf8' ? bytes : Buffer.from(decodeText(bytes, encoding), 'utf8');
   switch (name.toUpperCase()) {
     case 'BINARY':
-      return Buffer.compare;
+      return (a, b) => a.compare(b);
     case 'NOCASE':
       return (a, b) => compareFolded(utf8(a), utf8(b));
     case 'RTRIM':
