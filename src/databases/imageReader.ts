@@ -20,10 +20,11 @@ export class ImageStore {
 
   /**
    * The image in a tree of `databases/<name>/`.
-   * @param bytes how long the file is
+   * @param length how long the file is, where that is known
    */
-  async open(tree: string, bytes: number): Promise<Image> {
+  async open(tree: string, length?: number): Promise<Image> {
     const folders = await this.#list(`${tree}:image`, '40000');
+    const bytes = length ?? (await this.#bytesOf(folders));
     const chunks = Math.max(1, Math.ceil(bytes / chunkSize));
     if (folders.length !== Math.ceil(chunks / chunksPerFolder)) throw notAnImage(tree);
     return new Image(this, folders, bytes);
@@ -54,6 +55,14 @@ export class ImageStore {
     const found = oids.map((oid) => (this.#chunks.get(oid) ?? fresh.get(oid)) as Buffer);
     for (const [oid, content] of fresh) this.#keep(oid, content);
     return found;
+  }
+
+  /** All chunks but the last have the same size. */
+  async #bytesOf(folders: readonly string[]): Promise<number> {
+    const last = await this.folder(folders.at(-1) ?? '');
+    const [info] = await objectReader(this.#repository).info([last.at(-1) ?? '']);
+    if (info === undefined) throw notAnImage('its last chunk is missing');
+    return ((folders.length - 1) * chunksPerFolder + last.length - 1) * chunkSize + info.size;
   }
 
   #keep(oid: string, content: Buffer): void {

@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import { PitrError } from '../errors.ts';
+import { objectReader } from '../git/objectReader.ts';
 import type { Repository } from '../git/repository.ts';
 import type { CapturedDatabase } from './engine.ts';
 import { requireDatabase, withEngine } from './registry.ts';
@@ -12,6 +13,24 @@ export interface ComparedCopies {
   from: CapturedDatabase | undefined;
   to: CapturedDatabase | undefined;
   tables?: readonly string[] | undefined;
+}
+
+/**
+ * The copies of databases in a snapshot, as far as comparing rows needs them: found without the snapshot's note, which
+ * would take longer than the comparison. Their size and hash are not known.
+ */
+export async function copiesToCompare(
+  repository: Repository,
+  config: Config,
+  commit: string,
+  names: readonly string[],
+): Promise<CapturedDatabase[]> {
+  const trees = await objectReader(repository).info(names.map((name) => `${commit}:databases/${name}`));
+  return names.flatMap((name, at) => {
+    const tree = trees[at];
+    const { engine } = requireDatabase(config, name);
+    return tree === undefined ? [] : [{ name, engine, tree: tree.oid, bytes: Number.NaN, sha256: '' }];
+  });
 }
 
 /** Gives each change to `take`, which may end it by giving false. Error: `failed` for an engine that cannot tell. */

@@ -17,6 +17,8 @@ export interface CatalogOptions {
   from?: string;
   /** At most so many. */
   limit?: number;
+  /** Only what the trailers say: no note is read, which spares loading what checks them (40 ms). */
+  trailersOnly?: boolean;
 }
 
 /**
@@ -27,7 +29,7 @@ export interface CatalogOptions {
 export async function readCatalog(repository: Repository, options: CatalogOptions = {}): Promise<Catalog> {
   const catalog: Catalog = { snapshots: [], problems: [] };
   // Before git starts: Node throws away what a process printed if nobody reads it by the time it exits.
-  const { parseNote } = await import('./schema.ts');
+  const parseNote = options.trailersOnly === true ? undefined : (await import('./schema.ts')).parseNote;
   const mark = `--${randomBytes(12).toString('hex')}--`;
   const limit = options.limit === undefined ? [] : [`--max-count=${options.limit}`];
   const args = [
@@ -35,9 +37,9 @@ export async function readCatalog(repository: Repository, options: CatalogOption
     '--first-parent',
     '--no-show-signature',
     '--no-color',
-    `--notes=${notesRef}`,
+    parseNote === undefined ? '--no-notes' : `--notes=${notesRef}`,
     ...limit,
-    `--format=${mark}%H%x00%B%x00%N`,
+    `--format=${mark}%H%x00%B%x00${parseNote === undefined ? '' : '%N'}`,
   ];
   const running = startGit([...args, '--end-of-options', options.from ?? timelineRef(repository), '--'], {
     cwd: repository.worktree,
@@ -83,12 +85,23 @@ async function* recordsOf(stream: AsyncIterable<Buffer>, mark: string): AsyncGen
 function addRecord(
   catalog: Catalog,
   record: string,
-  parseNote: typeof import('./schema.ts').parseNote,
+  parseNote: typeof import('./schema.ts').parseNote | undefined,
 ): void {
   const [commit = '', message = '', ...rest] = record.split('\0');
   const trailers = parseMessage(message);
   if (trailers === undefined) {
     catalog.problems.push({ commit, problem: 'it is not a snapshot (its trailers are missing or wrong)' });
+    return;
+  }
+  const base = {
+    id: trailers.id,
+    time: trailers.time,
+    type: trailers.type,
+    trigger: trailers.trigger,
+    commit,
+  };
+  if (parseNote === undefined) {
+    catalog.snapshots.push(fromTrailers(base, trailers.subject));
     return;
   }
   const text = rest.join('\0').trim();
@@ -98,13 +111,6 @@ function addRecord(
       : text.length > maxNoteBytes
         ? { problem: 'its note is too large' }
         : parseNote(text);
-  const base = {
-    id: trailers.id,
-    time: trailers.time,
-    type: trailers.type,
-    trigger: trailers.trigger,
-    commit,
-  };
   if ('problem' in note || note.id !== trailers.id) {
     catalog.problems.push({
       commit,

@@ -27,7 +27,7 @@ export async function run({ operands, paths, options }: Arguments, terminal: Ter
   const { repository, config } = await openHere();
   const names = (options['db'] ?? []) as readonly string[];
   refuseBesideDatabases(names, paths, options);
-  const { snapshots } = await readCatalog(repository);
+  const { snapshots } = await readCatalog(repository, { trailersOnly: names.length > 0 });
   const now = new Date(currentTime());
   const select = (selector: string) =>
     selectSnapshot(snapshots, selector, now).catch((error: unknown) => {

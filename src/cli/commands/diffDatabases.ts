@@ -1,12 +1,12 @@
 import type { Config } from '../../config/config.ts';
 import type { CapturedDatabase } from '../../databases/engine.ts';
-import { compareRows } from '../../databases/rowDiff.ts';
+import { compareRows, copiesToCompare } from '../../databases/rowDiff.ts';
 import type { DatabaseChange } from '../../databases/rows.ts';
 import { namedParts } from '../../databases/scope.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
 import type { Repository } from '../../git/repository.ts';
 import type { Snapshot } from '../../timeline/snapshot.ts';
-import { copiesIn, lockLine } from '../../timeline/take.ts';
+import { lockLine } from '../../timeline/take.ts';
 import type { Arguments } from '../commands.ts';
 import type { Terminal } from '../terminal.ts';
 import { count } from '../text/snapshot.ts';
@@ -37,10 +37,10 @@ export async function diffDatabases(
   const { repository, config } = here;
   const parts = namedParts(config, names);
   const [before, after] = [
-    await recorded(repository, from),
+    await recorded(here, from, [...parts.keys()]),
     to === undefined
       ? await watched(terminal, repository, () => present(here, [...parts.keys()]))
-      : await recorded(repository, to),
+      : await recorded(here, to, [...parts.keys()]),
   ];
   const databases: Record<string, unknown>[] = [];
   let different = false;
@@ -71,8 +71,12 @@ export async function diffDatabases(
   return ExitCode.done;
 }
 
-async function recorded(repository: Repository, snapshot: Snapshot): Promise<Side> {
-  return { label: snapshot.id, copies: await copiesIn(repository, snapshot) };
+async function recorded(
+  { repository, config }: Here,
+  snapshot: Snapshot,
+  names: readonly string[],
+): Promise<Side> {
+  return { label: snapshot.id, copies: await copiesToCompare(repository, config, snapshot.commit, names) };
 }
 
 /** The databases as they are, recorded in no snapshot. Error: why one of them cannot be read. */

@@ -21,7 +21,8 @@ export class RecordedState {
   /** @param copy undefined for a database that was not there */
   static async open(store: ImageStore, copy: CapturedDatabase | undefined): Promise<RecordedState> {
     if (copy === undefined) return new RecordedState(undefined, []);
-    const pages = await Pages.open(await store.open(copy.tree, copy.bytes));
+    const length = Number.isNaN(copy.bytes) ? undefined : copy.bytes;
+    const pages = await Pages.open(await store.open(copy.tree, length));
     return new RecordedState(pages, await readSchema(pages));
   }
 
