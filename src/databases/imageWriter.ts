@@ -1,7 +1,13 @@
 import { createHash } from '../system/crypto.ts';
 import { type FileHandle, open } from 'node:fs/promises';
 import { hashObject } from '../git/hash.ts';
+<<<<<<< HEAD
 import type { Repository } from '../git/repository.ts';
+=======
+import { makeImportPlace } from '../git/importPlace.ts';
+import { nullOid, type Repository } from '../git/repository.ts';
+import { GitFailure, startGit } from '../git/run.ts';
+>>>>>>> main
 import { type ListedEntry, listTree, resolveTree } from '../git/trees.ts';
 import { importTree, putContent } from './chunkImport.ts';
 import { chunkIndex, chunkPath, chunksPerFolder, fileChunks } from './chunks.ts';
@@ -29,6 +35,22 @@ export interface WrittenImage {
  * @param previous the tree of `databases/<name>/` of an earlier snapshot; it decides only what is cheap
  */
 export async function writeImage(
+  repository: Repository,
+  file: string,
+  previous: string | undefined,
+): Promise<WrittenImage> {
+  try {
+    return await writeChanges(repository, file, previous);
+  } catch (error) {
+    if (!(error instanceof NotAnImage)) throw error;
+    return writeChanges(repository, file, undefined);
+  }
+}
+
+/** The previous tree is none that this module wrote: a fetched snapshot may hold anything. */
+class NotAnImage extends Error {}
+
+async function writeChanges(
   repository: Repository,
   file: string,
   previous: string | undefined,
@@ -79,11 +101,7 @@ class ImageScan {
   ) {
     this.#repository = repository;
     this.#handle = handle;
-    this.#previous = listTree(repository, previous ?? '', {
-      recursive: true,
-      sizes: false,
-      paths: ['image/'],
-    });
+    this.#previous = chunksOf(repository, previous);
     this.#checker = checker;
   }
 
@@ -104,11 +122,9 @@ class ImageScan {
       this.#hash.update(content);
       this.bytes += content.length;
       const oid = hashObject(this.#repository, 'blob', content);
-      // What sorts before this chunk and is none: not ours, or from a format that is not this one.
-      while (before.done !== true && before.value.path < path) before = await this.#drop(before.value.path);
-      const same = before.done !== true && before.value.path === path ? before.value : undefined;
-      if (same !== undefined) before = await this.#previous.next();
-      if (same?.oid === oid && same.mode === '100644') continue;
+      const same = before.done === true ? undefined : before.value.oid;
+      if (before.done !== true) before = await this.#previous.next();
+      if (same === oid) continue;
       waiting.push({ path, oid, content: Buffer.from(content), known: this.#checker.has(oid) });
       if (waiting.length >= window) yield await settle();
     }
@@ -120,8 +136,7 @@ class ImageScan {
     this.shrunk = true;
     // Whole folders go in one command: a database that shrank by 100 GB has 1.6 million chunks to drop.
     const folder = path.slice(0, path.lastIndexOf('/'));
-    const index = chunkIndex(path);
-    const unit = index === undefined || index % chunksPerFolder !== 0 ? path : folder;
+    const unit = (chunkIndex(path) ?? 0) % chunksPerFolder === 0 ? folder : path;
     if (!path.startsWith(`${this.superfluous.at(-1) ?? '\0'}/`)) this.superfluous.push(unit);
     return this.#previous.next();
   }
@@ -133,7 +148,33 @@ class ImageScan {
   }
 }
 
+<<<<<<< HEAD
 /** Writes chunks and trees with one fast-import; git itself rewrites only the folders on the way to a change. */
+=======
+/** The chunks of an image in order, none missing. Error: `NotAnImage`. */
+async function* chunksOf(repository: Repository, tree: string | undefined): AsyncGenerator<ListedEntry> {
+  if (tree === undefined) return;
+  let index = 0;
+  try {
+    for await (const entry of listTree(repository, tree, {
+      recursive: true,
+      sizes: false,
+      paths: ['image/'],
+    })) {
+      if (entry.path !== chunkPath(index++) || entry.mode !== '100644') throw new NotAnImage();
+      yield entry;
+    }
+  } catch (error) {
+    throw error instanceof GitFailure ? new NotAnImage() : error;
+  }
+  if (index === 0) throw new NotAnImage();
+}
+
+/**
+ * Writes chunks and trees with one fast-import; git itself rewrites only the folders on the way to a change. The
+ * commit that carries them stays unreferenced (its branch is reset before the end).
+ */
+>>>>>>> main
 async function importChanges(
   repository: Repository,
   previous: string | undefined,
@@ -149,13 +190,42 @@ async function importChanges(
       if (content === undefined) yield `M 100644 ${oid} ${path}\n`;
       else yield* putContent(path, content);
     }
+<<<<<<< HEAD
     for (const path of scan.superfluous) yield `D ${quoted(path)}\n`;
   }
   return importTree(repository, commands());
-}
-
-function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path)
-    ? path
-    : `"${path.replace(/["\\\n]/g, (char) => (char === '\n' ? '\\n' : `\\${char}`))}"`;
+=======
+    for (const path of scan.superfluous) yield `D ${path}\n`;
+    yield `ls ""\nreset ${branch}\nfrom ${nullOid(repository)}\n\ndone\n`;
+  }
+  // No deltas: the neighbour of a chunk is seldom like it, and trying costs more than hashing. Level 1: at 6, zlib
+  // takes 25 MB/s and the first copy of a database is what people wait for; git gc packs it tighter.
+  const place = makeImportPlace(repository);
+  let answer = '';
+  try {
+    const running = startGit(
+      ['fast-import', '--quiet', '--done', '--depth=0', '--date-format=raw-permissive'],
+      {
+        cwd: repository.worktree,
+        env: place.env,
+        config: [
+          ['pack.compression', '1'],
+          ['core.compression', '1'],
+        ],
+        input: commands(),
+      },
+    );
+    for await (const part of running.stdout) answer += (part as Buffer).toString('latin1');
+    await running.end();
+  } finally {
+    place.remove();
+  }
+  const oid = /^040000 tree ([0-9a-f]+)\t/.exec(answer)?.[1];
+  if (oid === undefined)
+    throw new PitrError(
+      'failed',
+      `git fast-import did not tell the tree it wrote, but: ${answer.slice(0, 200)}`,
+    );
+  return oid;
+>>>>>>> main
 }
