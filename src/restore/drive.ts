@@ -182,15 +182,10 @@ export async function driveTo(
     stage.remove();
   }
   if (way.index.length > 0) await (await import('./staged.ts')).applyIndex(context, way.index);
-<<<<<<< HEAD
-  for (const copy of await copiesAt(context, operation, end))
-    await driveDatabase(context, copy, operation.tables?.[copy.name]);
-=======
   for (const copy of await copiesAt(context, operation, end)) {
-    await driveDatabase(context, copy);
+    await driveDatabase(context, copy, operation.tables?.[copy.name]);
     crashPoint('database-restored');
   }
->>>>>>> main
 }
 
 function changedError(paths: readonly BytePath[]): PitrError {

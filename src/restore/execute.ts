@@ -180,15 +180,10 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
         progress: progressOf(repository),
       });
       if (prepared.index.length > 0) await (await import('./staged.ts')).applyIndex(context, prepared.index);
-<<<<<<< HEAD
-      for (const { target, tables } of databases) await restoreOne(context, run, target, tables);
-      crashPoint('after-databases');
-=======
-      for (const database of databases) {
-        await restoreOne(context, run, database.target);
+      for (const { target, tables } of databases) {
+        await restoreOne(context, run, target, tables);
         crashPoint('database-restored');
       }
->>>>>>> main
       requireWritten(context, plan);
       crashPoint('verified');
     } catch (error) {
