@@ -18,6 +18,8 @@ export interface Config {
   /** Milliseconds to wait for another git-pitr or for a busy database. */
   lockTimeout: number;
   databases: readonly DatabaseConfig[];
+  /** Of one command, not of the configuration: a restore ends the sessions that are in its way (`--disconnect`). */
+  disconnect?: boolean;
   /** Every other key of the user's git configuration, last value wins. Keys as git normalises them. */
   git: ReadonlyMap<string, string>;
 }

@@ -10,6 +10,7 @@ import type { CapturedDatabase, DatabaseEngine, EngineContext, FailedDatabase } 
 
 /** Engines load only when a database needs them: start-up is part of every hook. */
 const engines: Record<string, () => Promise<DatabaseEngine>> = {
+  postgres: async () => (await import('./postgres/engine.ts')).postgresEngine,
   sqlite: async () => (await import('./sqlite/engine.ts')).sqliteEngine,
 };
 
@@ -54,7 +55,13 @@ export async function withEngine<Result>(
   ensurePrivateDir(path.dirname(scratchDir));
   mkdirSync(scratchDir, { mode: 0o700 });
   try {
-    return await work(await engineOf(database), { repository, config, database, scratchDir });
+    return await work(await engineOf(database), {
+      repository,
+      config,
+      database,
+      scratchDir,
+      disconnect: config.disconnect === true,
+    });
   } finally {
     rmSync(scratchDir, { recursive: true, force: true });
   }
