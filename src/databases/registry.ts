@@ -1,9 +1,10 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import type { Config, DatabaseConfig } from '../config/config.ts';
+import { type Config, type DatabaseConfig, unknownEngine } from '../config/config.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import type { Repository } from '../git/repository.ts';
 import { ensurePrivateDir, followLinks, randomId } from '../system/files.ts';
+import { connectionText } from './secrets.ts';
 import type { CapturedDatabase, DatabaseEngine, EngineContext, FailedDatabase } from './engine.ts';
 
 /** The registered databases of a repository, whatever their engines. */
@@ -15,6 +16,7 @@ const engines: Record<string, () => Promise<DatabaseEngine>> = {
 };
 
 async function engineOf(database: DatabaseConfig): Promise<DatabaseEngine> {
+  if (database.engine === unknownEngine) connectionText(database); // tells what is missing
   const load = engines[database.engine];
   if (load === undefined) {
     throw new PitrError(

@@ -75,7 +75,11 @@ async function makeStates(database: string, user: string) {
   server.create(database, `OWNER ${user}`);
   const place = await postgresPlace(server, database, { url: server.url(database, user) });
   const makeAnew = (name: 'old' | 'new') =>
-    server.sql(database, `DROP SCHEMA public CASCADE; CREATE SCHEMA public; ${state(name, rows[name])}`, user);
+    server.sql(
+      database,
+      `DROP SCHEMA public CASCADE; CREATE SCHEMA public; ${state(name, rows[name])}`,
+      user,
+    );
   makeAnew('old');
   const old = await place.capture();
   makeAnew('new');
