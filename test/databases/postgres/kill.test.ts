@@ -92,8 +92,9 @@ describe.skipIf(postgresMissing !== undefined)(`PostgreSQL (${postgresMissing ??
     ['in one transaction', 'plain'],
   ] as const) {
     for (const victim of ['restoring process', 'server'] as const) {
-      const title = `a restore (${way}) whose ${victim} is killed leaves the old state or the new one`;
-      it(title, { timeout: 600_000 }, async () => {
+      it(`a restore (${way}) whose ${victim} is killed leaves the old state or the new one`, {
+        timeout: 600_000,
+      }, async () => {
         const database = `${user}_${victim.slice(0, 6)}`;
         const { place, copies } = await makeStates(database, user);
         const began = Date.now();
