@@ -46,6 +46,10 @@ const harmlessKeys =
 
 const databaseName = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/;
 
+export function isDatabaseName(name: string): boolean {
+  return databaseName.test(name) && !name.includes('..');
+}
+
 export type ConfigEntry = readonly [key: string, value: string];
 type Entry = ConfigEntry;
 
@@ -143,7 +147,7 @@ function readDatabases(
   }
   const ownKeys = new Set(own.map(([key]) => key));
   return [...names].toSorted().map((name) => {
-    if (!databaseName.test(name) || name.includes('..')) {
+    if (!isDatabaseName(name)) {
       throw new PitrError(
         'usage',
         `The configuration registers a database as "${name}", which is no name for one.`,
