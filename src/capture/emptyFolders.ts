@@ -25,9 +25,12 @@ export function holdsFile(place: ShadowPlace, folder: BytePath): boolean {
   return inside.folders.some((child) => holdsFile(place, child));
 }
 
+/** So many folders are looked at before git is asked about them: a process costs as much as 100 of them. */
+const ahead = 500;
+
 /**
- * The innermost folders at or below some that hold nothing recorded. One that is ignored is not entered: it may be a
- * node_modules. So git is asked, once for each level below the first.
+ * The innermost folders at or below some that hold nothing recorded. One that is ignored is none of them, and is not
+ * entered far: it may be a node_modules.
  */
 export async function emptyFolders(
   place: ShadowPlace,
@@ -35,23 +38,24 @@ export async function emptyFolders(
   folders: readonly BytePath[],
 ): Promise<BytePath[]> {
   const found: BytePath[] = [];
-  for (let level = [...folders]; level.length > 0; ) {
-    const inside = level.map((folder) => ({ folder, children: look(place, folder) }));
-    const childrenOf = (children: Inside) => (typeof children === 'string' ? [] : children.folders);
-    const all = inside.flatMap(({ children }) => childrenOf(children));
-    const ignored = new Set(
-      await ignoredOf(
-        place,
-        excludedBy(patterns),
-        all.map((child) => `${child}/`),
-      ),
-    );
-    level = [];
-    for (const { folder, children } of inside) {
-      if (typeof children === 'string') continue;
-      const ours = children.folders.filter((child) => !ignored.has(`${child}/`));
-      if (ours.length === 0) found.push(folder);
-      level.push(...ours);
+  for (let known = [...folders]; known.length > 0; ) {
+    const inside = new Map<BytePath, BytePath[] | undefined>();
+    const queue = [...known];
+    for (let at = 0; at < queue.length && at < Math.max(ahead, known.length); at++) {
+      const folder = queue[at] as BytePath;
+      const children = look(place, folder);
+      inside.set(folder, typeof children === 'string' ? undefined : children.folders);
+      if (typeof children !== 'string') queue.push(...children.folders);
+    }
+    const asked = queue.slice(known.length).map((folder) => `${folder}/`);
+    const ignored = new Set(await ignoredOf(place, excludedBy(patterns), asked));
+    const reached = known;
+    known = [];
+    for (const folder of reached) {
+      const children = inside.get(folder);
+      const ours = children?.filter((child) => !ignored.has(`${child}/`)) ?? [];
+      if (children !== undefined && ours.length === 0) found.push(folder);
+      for (const child of ours) (inside.has(child) ? reached : known).push(child);
     }
   }
   return found;

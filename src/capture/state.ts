@@ -32,6 +32,9 @@ export interface CaptureState {
   fresh: Record<string, number>;
   /** Permissions other than git's two: byte path -> octal. */
   permissions: Record<string, string>;
+  /** Tracked and ignored paths, and those of them that were not on disk: a scan does not see them come back. */
+  hidden: string[];
+  absent: string[];
   /** Tracked paths that were left out (too large, unreadable): looked at again each time. */
   left: string[];
   emptyDirs: string[];
@@ -53,6 +56,8 @@ const empty: CaptureState = {
   staged: { tree: '', conflicts: '', conflictTree: '', flags: '' },
   fresh: {},
   permissions: {},
+  hidden: [],
+  absent: [],
   left: [],
   emptyDirs: [],
   specials: [],

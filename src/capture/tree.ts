@@ -17,6 +17,7 @@ import {
 } from './coverage.ts';
 import { type EarlyScan, scanKey } from './early.ts';
 import { isNestedRepository, openNested } from './nested.ts';
+import { isThere } from './sparse.ts';
 import { changedModes, freshModes, unusualMode, untrackedOf } from './permissions.ts';
 import { scanEmptyFolders } from './emptyFolders.ts';
 import { coveragePatterns } from './others.ts';
@@ -99,8 +100,11 @@ async function captureOnce(
   const nested = nestedFolders(context, state, looks);
   const own = also.filter((path) => !nested.some((folder) => isWithin(path, folder)));
   const chmodded = changedModes(context.worktree, state.fresh);
-  const paths = new Set([...looks.changed, ...extra.look, ...state.left, ...chmodded, ...own]);
-  for (const path of extra.carried) paths.delete(path);
+  const back = state.absent.filter((path) => isThere(context, path));
+  const paths = new Set([...looks.changed, ...extra.look, ...state.left, ...chmodded, ...back]);
+  // Not what is ignored only since the last look, and changed too.
+  for (const path of [...extra.carried, ...extra.dropped]) paths.delete(path);
+  for (const path of own) paths.add(path);
   // Not before the first git process of the update has been started.
   if (paths.size > 0 && onChange !== undefined) setImmediate(onChange);
   const update = await updateIndex(context, paths);
@@ -109,12 +113,17 @@ async function captureOnce(
   // A folder may have lost the last file that was recorded in it; the next look would see it, and find a change.
   const mayHaveEmptied =
     update.removed.length > 0 ||
-    extra.dropped ||
+    extra.dropped.size > 0 ||
+    extra.released ||
     update.skipped.some(({ path }) => !state.left.includes(path));
   progress?.begin('looking at what is left');
   state.coverage = coverage;
   state.left = update.skipped.map(({ path }) => path);
-  await notePermissions(context, state, update);
+  const hidden = new Set(state.hidden);
+  state.absent = [...new Set([...state.absent, ...update.removed])].filter(
+    (path) => hidden.has(path) && !update.recorded.has(path),
+  );
+  await notePermissions(context, state, update, extra.dropped);
   state.fresh = freshModes(update.recorded);
   const [tree, empty] = await together([
     touched ? writeTree(context) : state.tree,
@@ -169,13 +178,13 @@ async function coverageChanges(
   state: CaptureState,
   coverage: string,
   looks: Scan,
-): Promise<Omit<CoverageSync, 'nested'>> {
+): Promise<Omit<CoverageSync, 'nested' | 'hidden'>> {
   const included = await includedByPath(context);
   if (coverage === state.coverage && !touchesIgnoreRules(looks.changed))
-    return { look: included, carried: new Set(), dropped: false };
-  const { look, carried, nested, dropped } = await syncCoverage(context);
-  state.nested = nested;
-  return { look: [...included, ...look], carried, dropped };
+    return { look: included, carried: new Set(), dropped: new Set(), released: false };
+  const { look, nested, hidden, ...rest } = await syncCoverage(context);
+  Object.assign(state, { nested, hidden, absent: [] });
+  return { ...rest, look: [...included, ...look] };
 }
 
 async function writeTree(context: CaptureContext): Promise<string> {
@@ -190,10 +199,12 @@ async function notePermissions(
   context: CaptureContext,
   state: CaptureState,
   update: Awaited<ReturnType<typeof updateIndex>>,
+  dropped: ReadonlySet<BytePath>,
 ): Promise<void> {
   const unusual = new Map(Object.entries(state.permissions));
   const fileMode = !/^(false|no|off|0)$/i.test(context.config.git.get('core.filemode') ?? '');
-  for (const path of [...update.removed, ...update.skipped.map((entry) => entry.path)]) unusual.delete(path);
+  for (const path of [...dropped, ...update.removed, ...update.skipped.map((entry) => entry.path)])
+    unusual.delete(path);
   for (const [path, stat] of update.recorded) {
     const mode = unusualMode(stat, fileMode);
     if (mode === undefined) unusual.delete(path);

@@ -153,6 +153,7 @@ describe.skipIf(!canMount())('a read-only file system', () => {
     const disk = smallDisk(4096);
     const folder = repositoryIn(disk);
     pitr(folder, ['snapshot', '-m', 'then']);
+    const then = hashTree(folder);
     write(folder, 'a.txt', 'changed\n');
     const now = hashTree(folder);
     remount(disk, 'ro');
@@ -163,9 +164,14 @@ describe.skipIf(!canMount())('a read-only file system', () => {
         expect(stderr).not.toContain('defect');
       }
       expect(listed(folder)).toHaveLength(1);
-      pitr(folder, ['show', 'latest']);
+      for (const command of [
+        ['show', 'latest'],
+        ['diff', 'latest', 'latest'],
+      ])
+        pitr(folder, command);
       const into = path.join(scratchFolder(), 'into');
-      pitr(folder, ['restore', '--snapshot', 'latest', '--into', into], { expectCode: 'any' });
+      pitr(folder, ['restore', '--snapshot', 'latest', '--into', into]);
+      expect(hashTree(into)).toEqual(then);
     } finally {
       remount(disk, 'rw');
     }
