@@ -280,6 +280,11 @@ export const commands: readonly CommandSpec[] = [
         describe: 'With --merge: the snapshot right after the unwanted change, if that is not the next one',
       },
       'keep-new': { type: 'boolean', describe: 'Leave files alone that did not exist then' },
+      disconnect: {
+        type: 'boolean',
+        describe:
+          'End the sessions of others on a PostgreSQL or MariaDB database that is restored, instead of waiting for them; what they have not committed is lost',
+      },
       yes: { type: 'boolean', alias: 'y', describe: 'Answer every question with yes: the same as --force' },
       continue: { type: 'boolean', describe: 'Finish an interrupted restore' },
       abort: { type: 'boolean', describe: 'Take an interrupted restore back' },
@@ -321,6 +326,11 @@ export const commands: readonly CommandSpec[] = [
         describe: 'Do not ask, and go on over what changed since the restore (it is recorded first)',
       },
       'keep-changes': { type: 'boolean', describe: 'Leave alone what changed since the restore' },
+      disconnect: {
+        type: 'boolean',
+        describe:
+          'End the sessions of others on a database that is brought back, instead of waiting for them',
+      },
       yes: { type: 'boolean', alias: 'y', describe: 'Answer every question with yes: the same as --force' },
     },
     examples: [

@@ -15,6 +15,8 @@ export interface EngineContext {
   database: DatabaseConfig;
   /** A private folder for working files, on the repository's disk; the caller removes it afterwards. */
   scratchDir: string;
+  /** End the sessions of others that are in the way (`--disconnect`). */
+  disconnect?: boolean;
   signal?: AbortSignal;
 }
 

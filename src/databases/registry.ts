@@ -1,20 +1,23 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import type { Config, DatabaseConfig } from '../config/config.ts';
+import { type Config, type DatabaseConfig, unknownEngine } from '../config/config.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import type { Repository } from '../git/repository.ts';
 import { ensurePrivateDir, followLinks } from '../system/files.ts';
 import { ownedName } from '../system/owned.ts';
+import { connectionText } from './secrets.ts';
 import type { CapturedDatabase, DatabaseEngine, EngineContext, FailedDatabase } from './engine.ts';
 
 /** The registered databases of a repository, whatever their engines. */
 
 /** Engines load only when a database needs them: start-up is part of every hook. */
 const engines: Record<string, () => Promise<DatabaseEngine>> = {
+  postgres: async () => (await import('./postgres/engine.ts')).postgresEngine,
   sqlite: async () => (await import('./sqlite/engine.ts')).sqliteEngine,
 };
 
 async function engineOf(database: DatabaseConfig): Promise<DatabaseEngine> {
+  if (database.engine === unknownEngine) connectionText(database); // tells what is missing
   const load = engines[database.engine];
   if (load === undefined) {
     throw new PitrError(
@@ -57,6 +60,7 @@ export async function withEngine<Result>(
     repository,
     config,
     database,
+    disconnect: config.disconnect === true,
     // Made when it is asked for: comparing rows needs none, and is over in a few milliseconds.
     get scratchDir() {
       if (made) return scratchDir;

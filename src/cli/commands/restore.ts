@@ -28,7 +28,7 @@ import { describeTime, titleOf } from '../text/snapshot.ts';
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const { options } = args;
-  const context = await openHere();
+  const context = await openToRestore(options);
   if (options['continue'] === true || options['abort'] === true) return resume(context, args, terminal);
   const request = await requestOf(context, args);
   const into = text(options['into']);
@@ -37,6 +37,12 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const prepared = await watched(terminal, context.repository, () => prepareRestore(context, request));
   echoTarget(prepared, terminal);
   return carryOutPrepared(context, prepared, options, terminal);
+}
+
+/** The repository, and how the databases' other users are to be treated. */
+export async function openToRestore(options: Arguments['options']): Promise<Context> {
+  const { repository, config } = await openHere();
+  return { repository, config: { ...config, disconnect: options['disconnect'] === true } };
 }
 
 /** Dry run, question, guard and execution: the same for `restore` and `undo`. */
