@@ -1,7 +1,9 @@
+import { fstatSync } from 'node:fs';
 import { PitrError } from '../errors.ts';
 import { objectReader } from '../git/objectReader.ts';
 import type { Repository } from '../git/repository.ts';
 import { chunkSize, chunksPerFolder } from './chunks.ts';
+import { readView } from './fileView.ts';
 
 /** Reading single chunks of images (`chunks.ts`), in any order and of several images at once. */
 
@@ -28,6 +30,12 @@ export class ImageStore {
     const chunks = Math.max(1, Math.ceil(bytes / chunkSize));
     if (folders.length !== Math.ceil(chunks / chunksPerFolder)) throw notAnImage(tree);
     return new Image(this, folders, bytes);
+  }
+
+  /** True for a tree of `databases/<name>/` that holds an image. */
+  async holds(tree: string): Promise<boolean> {
+    const [info] = await objectReader(this.#repository).info([`${tree}:image`]);
+    return info?.type === 'tree';
   }
 
   /** The ids of the chunks of a folder. */
@@ -90,7 +98,17 @@ export class ImageStore {
   }
 }
 
-export class Image {
+/** The chunks of a database file, recorded or not. */
+export interface Chunks {
+  readonly bytes: number;
+  readonly chunkCount: number;
+  /** Chunks by their numbers. Error: `integrity` when one is missing or has another length than it should. */
+  chunks(numbers: readonly number[]): Promise<Buffer[]>;
+  /** The numbers of the chunks that may not be the same in another file, in order. */
+  differing(other: Chunks): Promise<number[]>;
+}
+
+class Image implements Chunks {
   readonly bytes: number;
   readonly #store: ImageStore;
   readonly #folders: readonly string[];
@@ -105,7 +123,6 @@ export class Image {
     return Math.max(1, Math.ceil(this.bytes / chunkSize));
   }
 
-  /** Chunks by their numbers. Error: `integrity` when one is missing or has another length than it should. */
   async chunks(numbers: readonly number[]): Promise<Buffer[]> {
     const oids: string[] = [];
     for (const number of numbers) {
@@ -122,8 +139,8 @@ export class Image {
     return chunks;
   }
 
-  /** The numbers of the chunks that are not the same in another image, in order. */
-  async differing(other: Image): Promise<number[]> {
+  async differing(other: Chunks): Promise<number[]> {
+    if (!(other instanceof Image)) return allChunks(this, other);
     const numbers: number[] = [];
     const folders = Math.max(this.#folders.length, other.#folders.length);
     for (let at = 0; at < folders; at++) {
@@ -138,6 +155,36 @@ export class Image {
 
   async #listed(oid: string | undefined): Promise<readonly string[]> {
     return oid === undefined ? [] : this.#store.folder(oid);
+  }
+}
+
+function allChunks(a: Chunks, b: Chunks): number[] {
+  return Array.from({ length: Math.max(a.chunkCount, b.chunkCount) }, (_, number) => number);
+}
+
+/** A file of our own that is read in the same way. Its descriptor is the caller's to close. */
+export class FileChunks implements Chunks {
+  readonly bytes: number;
+  readonly #handle: number;
+
+  constructor(handle: number) {
+    this.#handle = handle;
+    this.bytes = fstatSync(handle).size;
+  }
+
+  get chunkCount(): number {
+    return Math.max(1, Math.ceil(this.bytes / chunkSize));
+  }
+
+  chunks(numbers: readonly number[]): Promise<Buffer[]> {
+    const view = { bytes: this.bytes, main: this.#handle, patches: [] };
+    const read = (number: number) =>
+      readView(view, number * chunkSize, Math.min(chunkSize, this.bytes - number * chunkSize));
+    return Promise.resolve(numbers.map(read));
+  }
+
+  differing(other: Chunks): Promise<number[]> {
+    return Promise.resolve(allChunks(this, other));
   }
 }
 

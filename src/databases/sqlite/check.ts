@@ -47,6 +47,12 @@ export function damageSeen(connection: Connection): string | undefined {
   }
 }
 
+/** A row that breaks a rule which every INSERT keeps: NOT NULL, or a type of a STRICT table. */
+export function ruleBroken(connection: Connection): string | undefined {
+  const rows = connection.prepare('PRAGMA quick_check(100)').pluck().all() as string[];
+  return rows.find((row) => brokenRules.test(row) && !row.startsWith('CHECK'));
+}
+
 /** What an error says of a database. Other errors are thrown. */
 function damageIn(error: unknown): string | undefined {
   // A collation, function or module of the application that is not here: nothing is known to be wrong.

@@ -1,6 +1,6 @@
 import { PitrError } from '../../../errors.ts';
 import { chunkSize } from '../../chunks.ts';
-import type { Image } from '../../imageReader.ts';
+import type { Chunks } from '../../imageReader.ts';
 import { pageSize } from '../header.ts';
 import { BtreePage, type Payload } from './btree.ts';
 import type { Encoding } from './text.ts';
@@ -10,7 +10,7 @@ import type { Encoding } from './text.ts';
 const encodings: readonly (Encoding | undefined)[] = [undefined, 'utf8', 'utf16le', 'utf16be'];
 
 export class Pages {
-  readonly image: Image;
+  readonly image: Chunks;
   readonly pageSize: number;
   /** Bytes of a page that hold something; the rest is reserved for extensions. */
   readonly usable: number;
@@ -23,7 +23,7 @@ export class Pages {
   readonly #autoVacuum: boolean;
   #free: Set<number> | undefined;
 
-  private constructor(image: Image, header: Buffer) {
+  private constructor(image: Chunks, header: Buffer) {
     this.image = image;
     this.pageSize = pageSize(header);
     this.usable = this.pageSize - header.readUInt8(20);
@@ -37,7 +37,7 @@ export class Pages {
   }
 
   /** Undefined for an empty file, which is a database without tables. */
-  static async open(image: Image): Promise<Pages | undefined> {
+  static async open(image: Chunks): Promise<Pages | undefined> {
     if (image.bytes === 0) return undefined;
     const [first] = await image.chunks([0]);
     return new Pages(image, first as Buffer);

@@ -4,22 +4,22 @@ import { damagedCopy } from '../format/pages.ts';
 import type { SchemaObject } from '../format/schema.ts';
 import { changedPages } from './changed.ts';
 import { compareTable } from './compare.ts';
-import { imageStore, noSuchTable, RecordedState } from './state.ts';
+import { noSuchTable, RecordedState } from './state.ts';
 
 /**
  * What differs between two recorded databases, read from the chunks that differ and the few pages that lead to them:
  * the contract is in `../../engine.ts`. Definitions come first, then rows, table by table.
  */
 export async function* diffSqlite(
-  { repository, database }: EngineContext,
+  context: EngineContext,
   from: CapturedDatabase | undefined,
   to: CapturedDatabase | undefined,
   tables?: readonly string[],
 ): AsyncGenerator<DatabaseChange> {
-  const store = imageStore(repository);
+  const { database } = context;
   let states: [RecordedState, RecordedState] | undefined;
   try {
-    states = [await RecordedState.open(store, from), await RecordedState.open(store, to)];
+    states = [await RecordedState.open(context, from), await RecordedState.open(context, to)];
     const names = namesOf(states, tables, database.name);
     yield* schemaChanges(states, tables === undefined ? undefined : names);
     const changed = await changedPages(states[0].pages, states[1].pages);

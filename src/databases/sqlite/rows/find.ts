@@ -12,18 +12,19 @@ import { differingPages, rowidTree } from './descend.ts';
 import { ChangedPages } from './changed.ts';
 import { indexTree, keyAt } from './indexTree.ts';
 import { type Order, orderOf } from './order.ts';
-import { imageStore, noSuchTable, RecordedState } from './state.ts';
+import { noSuchTable, RecordedState } from './state.ts';
 
 /** The row of a key in a recorded database: the contract is in `../../engine.ts`. Reads the pages on the way to it. */
 export async function findRow(
-  { repository, database }: EngineContext,
+  context: EngineContext,
   copy: CapturedDatabase,
   name: string,
   key: readonly string[],
 ): Promise<Row | undefined> {
+  const { database } = context;
   let state: RecordedState | undefined;
   try {
-    state = await RecordedState.open(imageStore(repository), copy);
+    state = await RecordedState.open(context, copy);
     const side = await state.table(name);
     if (side === undefined) throw noSuchTable(database.name, name, state.tables);
     requireKey(side.table, key);

@@ -1,7 +1,10 @@
+import { closeSync, openSync } from 'node:fs';
+import path from 'node:path';
 import { PitrError } from '../../../errors.ts';
 import type { Repository } from '../../../git/repository.ts';
-import type { CapturedDatabase } from '../../engine.ts';
-import { ImageStore } from '../../imageReader.ts';
+import { randomId } from '../../../system/files.ts';
+import type { CapturedDatabase, EngineContext } from '../../engine.ts';
+import { FileChunks, ImageStore } from '../../imageReader.ts';
 import { Pages } from '../format/pages.ts';
 import { Definitions, holdsRows, readSchema, type SchemaObject } from '../format/schema.ts';
 import type { TableSide } from './columns.ts';
@@ -11,19 +14,41 @@ export class RecordedState {
   /** Undefined for an empty file. */
   readonly pages: Pages | undefined;
   readonly objects: readonly SchemaObject[];
+  readonly #handle: number | undefined;
   #definitions: Definitions | undefined;
 
-  private constructor(pages: Pages | undefined, objects: readonly SchemaObject[]) {
+  private constructor(
+    pages: Pages | undefined,
+    objects: readonly SchemaObject[],
+    handle: number | undefined,
+  ) {
     this.pages = pages;
     this.objects = objects;
+    this.#handle = handle;
   }
 
   /** @param copy undefined for a database that was not there */
-  static async open(store: ImageStore, copy: CapturedDatabase | undefined): Promise<RecordedState> {
-    if (copy === undefined) return new RecordedState(undefined, []);
-    const length = Number.isNaN(copy.bytes) ? undefined : copy.bytes;
-    const pages = await Pages.open(await store.open(copy.tree, length));
-    return new RecordedState(pages, await readSchema(pages));
+  static async open(context: EngineContext, copy: CapturedDatabase | undefined): Promise<RecordedState> {
+    if (copy === undefined) return new RecordedState(undefined, [], undefined);
+    const store = imageStore(context.repository);
+    if (!(await store.holds(copy.tree))) return RecordedState.#ofText(context, copy);
+    const pages = await Pages.open(await store.open(copy.tree));
+    return new RecordedState(pages, await readSchema(pages), undefined);
+  }
+
+  /** SQL text alone is made a file again. */
+  static async #ofText(context: EngineContext, copy: CapturedDatabase): Promise<RecordedState> {
+    const file = path.join(context.scratchDir, `${randomId()}.db`);
+    const { buildFromText } = await import('../text/build.ts');
+    await buildFromText(context, copy, file);
+    const handle = openSync(file, 'r');
+    try {
+      const pages = await Pages.open(new FileChunks(handle));
+      return new RecordedState(pages, await readSchema(pages), handle);
+    } catch (error) {
+      closeSync(handle);
+      throw error;
+    }
   }
 
   /** The definition of a table with rows; SQLite's own ones too, when they are named. */
@@ -54,13 +79,14 @@ export class RecordedState {
 
   close(): void {
     this.#definitions?.close();
+    if (this.#handle !== undefined) closeSync(this.#handle);
   }
 }
 
 const stores = new WeakMap<Repository, ImageStore>();
 
 /** One store a repository: a history looks at many states that are nearly the same. */
-export function imageStore(repository: Repository): ImageStore {
+function imageStore(repository: Repository): ImageStore {
   const known = stores.get(repository);
   if (known !== undefined) return known;
   const store = new ImageStore(repository);
