@@ -2,7 +2,7 @@
  * Captures beside a writer that never stops, and restores that are killed. A tenth of it in `npm test`; all of it with
  * PITR_CAMPAIGN=1 (`.ci/run`), which prints its numbers. `PITR_SEED=<seed>` plays the same again.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -36,6 +36,13 @@ const writer = `
   let n = 0;
   (function step() { all(++n); console.log(n); setImmediate(step); })();`;
 
+async function saidAtLeast(child: ChildProcess, said: { committed: number }, number: number): Promise<void> {
+  for (;;) {
+    if (said.committed >= number) return;
+    await once(child.stdout as NodeJS.ReadableStream, 'data');
+  }
+}
+
 describe(`a writer that commits all the time (seed ${seed})`, () => {
   for (const mode of ['wal', 'delete']) {
     it(
@@ -47,14 +54,14 @@ describe(`a writer that commits all the time (seed ${seed})`, () => {
           `PRAGMA journal_mode = ${mode}; CREATE TABLE numbers(n INTEGER PRIMARY KEY, v); CREATE TABLE total(sum, last); INSERT INTO total VALUES (0, 0); CREATE TABLE filler(x);`,
         );
         const child = await inOtherProcess(writer, where.live);
-        let committed = 0;
+        const said = { committed: 0 };
         createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
-          committed = Number(line);
+          said.committed = Number(line);
         });
         let previous: CapturedDatabase | undefined;
         let between = 0;
         for (let turn = 0; turn < captures; turn++) {
-          const before = committed;
+          const before = said.committed;
           const copy = await sqliteEngine.capture(where.context(), previous);
           // A commit says its number a moment after it is one.
           const file = await sqliteEngine.materialize(where.context(), copy, where.context().scratchDir);
@@ -64,7 +71,7 @@ describe(`a writer that commits all the time (seed ${seed})`, () => {
           expect(values(file, 'SELECT coalesce(max(n), 0) FROM numbers')).toEqual([last]);
           expect(values(file, 'SELECT sum FROM total')).toEqual([(last * (last + 1)) / 2]);
           expect(last).toBeGreaterThanOrEqual(before);
-          while (committed < last) await once(child.stdout as NodeJS.ReadableStream, 'data');
+          await saidAtLeast(child, said, last);
           if (last > before) between++;
           rmSync(file);
           previous = copy;
@@ -72,7 +79,7 @@ describe(`a writer that commits all the time (seed ${seed})`, () => {
         child.kill('SIGKILL');
         if (campaign)
           console.log(
-            `${mode}: ${captures} captures, ${committed} commits, ${between} captures with commits meanwhile`,
+            `${mode}: ${captures} captures, ${said.committed} commits, ${between} captures with commits meanwhile`,
           );
         // Else nobody wrote while copies were made.
         expect(between).toBeGreaterThan(0);
