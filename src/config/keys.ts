@@ -89,7 +89,12 @@ export const configKeys: readonly ConfigKey[] = [
     describe:
       'Tables of a server whose rows are not recorded; their definitions are. schema.table, or table for those in public; * and ? stand for any characters.',
   },
+  {
+    key: 'pitr.database.<name>.format',
+    value: 'format',
+    otherwise: 'image',
+    tracked: true,
+    describe:
+      'How a SQLite database is recorded: image (the file, in chunks), sql (as SQL text that the sqlite3 shell runs), or both. Servers are always recorded as SQL text.',
+  },
 ];
-
-/** Keys that are read and checked, and have no effect in this version. */
-export const keysWithoutEffect: readonly string[] = ['pitr.database.<name>.format'];

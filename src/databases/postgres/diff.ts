@@ -65,7 +65,8 @@ async function* rowChanges(
   const table = (toTable ?? fromTable)?.name ?? '';
   const changes = new Map<string, { key: Row; before: Row[]; after: Row[] }>();
   // Another key is another way to tell rows apart: then each stands for itself.
-  const sameKey = fromTable === undefined || toTable === undefined || `${fromTable.key}` === `${toTable.key}`;
+  const sameKey =
+    fromTable === undefined || toTable === undefined || fromTable.key.join('\0') === toTable.key.join('\0');
   for await (const { side, line } of lines) {
     const of = side === 'from' ? fromTable : toTable;
     const text = line.toString('latin1');
@@ -181,10 +182,8 @@ async function* others(
     [databasePart, 'the database itself', 'database'],
     [largeObjectPart, 'large objects', 'large objects'],
   ] as const) {
-    const oids = await Promise.all(
-      [before, after].map((tree) => (tree === '' ? '' : resolveTree(repository, `${tree}:${part}`))),
-    );
-    if (oids[0] === oids[1]) continue;
+    const oid = async (tree: string) => (tree === '' ? '' : resolveTree(repository, `${tree}:${part}`));
+    if ((await oid(before)) === (await oid(after))) continue;
     const text = async (tree: string) =>
       tree === '' || part === largeObjectPart
         ? ''

@@ -40,17 +40,17 @@ export async function restoreInPlace(
     const drops = await dropStatements(client, wanted);
     if ((await copyLive(context, address)).captured.tree !== now.tree) throw changed(target.name);
     if (!(await sameLargeObjects(context, client, now))) throw changed(target.name);
-    crashPoint('before-build');
+
     progressOf(context.repository)?.begin(`restoring the database ${target.name}`, { bytes: target.bytes });
     await client.query(drops.join(''));
     await load(context, client, target);
-    crashPoint('after-build');
+    crashPoint('database-built');
     const written = await writtenBy(context, client);
     const difference = await findDifferentData(context.repository, written, target.tree);
     if (difference !== undefined) throw wrong(target.name, difference, 'It was not changed.');
-    crashPoint('before-swap');
+    crashPoint('database-swapping');
     await client.query('COMMIT');
-    crashPoint('after-swap');
+    crashPoint('database-swapped');
   });
   await checkObjects(context, address, target);
 }

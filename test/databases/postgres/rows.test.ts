@@ -170,9 +170,10 @@ describe.skipIf(postgresMissing !== undefined)(
               `${a === undefined ? 'added' : b === undefined ? 'removed' : 'changed'} ${key} ${a?.[2] ?? null} ${b?.[2] ?? null}`,
             ];
           });
+          const shown = (one: Row | undefined) => String(one?.['v'] ?? null);
           const told = found.map(
             ({ kind, key, before: x, after: y }) =>
-              `${kind} ${JSON.stringify(Object.values(key))} ${x?.['v'] ?? null} ${y?.['v'] ?? null}`,
+              `${kind} ${JSON.stringify(Object.values(key))} ${shown(x)} ${shown(y)}`,
           );
           expect(told.toSorted()).toEqual(expected.toSorted());
         }),
