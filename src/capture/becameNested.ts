@@ -2,7 +2,7 @@ import { type BytePath, isWithin, onDisk, parentsOf } from '../git/paths.ts';
 import { git, splitNul } from '../git/run.ts';
 import { type CaptureContext, shadowGit } from './context.ts';
 import { isNestedRepository, openNested } from './nested.ts';
-import type { Scan } from './scan.ts';
+import { isFolder, type Scan } from './scan.ts';
 import type { CaptureState } from './state.ts';
 import { forget } from './update.ts';
 
@@ -33,12 +33,15 @@ export async function separateNested(
   }
 }
 
-/** The folders above what changed that are repositories, outermost first. */
+/**
+ * The folders above what changed that are repositories, outermost first. A folder that has become a link to a repository
+ * is a link.
+ */
 function candidates(context: CaptureContext, looks: Scan): BytePath[] {
   const folders = new Set<BytePath>();
   for (const path of looks.changed) for (const parent of parentsOf(path)) folders.add(parent);
   return [...folders]
-    .filter((folder) => isNestedRepository(onDisk(context.worktree, folder)))
+    .filter((folder) => isFolder(context, folder) && isNestedRepository(onDisk(context.worktree, folder)))
     .toSorted((a, b) => a.length - b.length);
 }
 

@@ -6,6 +6,7 @@ import { nullOid, type Repository } from '../git/repository.ts';
 import { type CaptureContext, shadowOf } from './context.ts';
 import { type Head, readRefs, type RefState } from './refs.ts';
 import { followLinks } from '../system/files.ts';
+import { together } from '../system/together.ts';
 import { type UnfinishedOperation, unfinishedOperation } from './operation.ts';
 import { isEmptyTree, readStaged, type Staged, stagedKey } from './staged.ts';
 import { readState, writeState } from './state.ts';
@@ -37,7 +38,7 @@ export async function captureWorktree(
 ): Promise<Capture> {
   const context = worktreeContext(repository, config);
   const index = (reading ?? readRefs(repository)).then((refs) => indexBeside(context, refs));
-  const [{ refs, key, staged }, tree] = await Promise.all([index, captureTree(context, options)]);
+  const [{ refs, key, staged }, tree] = await together([index, captureTree(context, options)]);
   const state = readState(context);
   const before = JSON.stringify(state);
   const files = await composed(context, tree, state);

@@ -2,7 +2,7 @@ import type { BytePath } from '../git/paths.ts';
 import { git, splitNul } from '../git/run.ts';
 import { readFileIfThere } from '../system/files.ts';
 import { type CaptureContext, shadowGit } from './context.ts';
-import { coveragePatterns } from './scan.ts';
+import { coveragePatterns } from './others.ts';
 import { parseTagged } from './listing.ts';
 import { syncSparse } from './sparse.ts';
 import { forget } from './update.ts';
@@ -37,8 +37,12 @@ export interface CoverageSync {
   carried: ReadonlySet<BytePath>;
   /** Submodules in ignored folders. */
   nested: BytePath[];
-  /** True when paths left the shadow index: a folder may have lost the last file that was recorded in it. */
-  dropped: boolean;
+  /** True when paths came back from outside a sparse checkout: a folder may have lost the last file recorded in it. */
+  released: boolean;
+  /** Paths that are covered no more, and have left the shadow index. */
+  dropped: ReadonlySet<BytePath>;
+  /** Tracked and ignored paths: where one is not on disk, no scan will tell when it is there again. */
+  hidden: BytePath[];
 }
 
 /** Brings the shadow index's set of paths in line with what is covered now. */
@@ -72,7 +76,9 @@ export async function syncCoverage(context: CaptureContext): Promise<CoverageSyn
     look: [...[...tracked].filter((file) => !known.has(file)), ...released],
     carried,
     nested: pathsOf(true),
-    dropped: drop.size > 0 || released.length > 0,
+    dropped: drop,
+    released: released.length > 0,
+    hidden: [...tracked],
   };
 }
 

@@ -1,8 +1,11 @@
-import { accessSync, constants, type Dirent, lstatSync, opendirSync } from 'node:fs';
-import { type BytePath, bytePath, onDisk, parentsOf } from '../git/paths.ts';
+import { accessSync, constants, lstatSync } from 'node:fs';
+import { type BytePath, onDisk, parentsOf } from '../git/paths.ts';
 import { nulRecords } from '../git/run.ts';
-import { type CaptureContext, type ShadowPlace, startShadowGit } from './context.ts';
+import { together } from '../system/together.ts';
+import { type ShadowPlace, startShadowGit } from './context.ts';
+import { emptyFolders, holdsFile } from './emptyFolders.ts';
 import { isNestedRepository } from './nested.ts';
+import { listOthers } from './others.ts';
 
 /** How the working tree differs from the shadow index. */
 export interface Scan {
@@ -33,30 +36,20 @@ export async function scan(place: ShadowPlace, patterns: readonly string[]): Pro
     newDirs: [],
     unreadable: [],
   };
-  const [, others] = await Promise.all([
+  const [, others] = await together([
     scanKnown(place, result),
     listOthers(place, patterns, ['--directory'], [], result.unreadable),
   ]);
-  const folders: BytePath[] = [];
+  const folders: NewFolders = { withFiles: [], empty: [] };
   for (const path of others) {
     if (!path.endsWith('/')) result.changed.add(path);
     else classifyFolder(place, path.slice(0, -1), result, folders);
   }
   // git says nothing of a folder in the place of a file that the index has.
   for (const path of result.gone) if (isFolder(place, path)) classifyFolder(place, path, result, folders);
-  if (folders.length > 0) await expandFolders(place, patterns, folders, result);
+  if (folders.withFiles.length > 0) await expandFolders(place, patterns, folders, result);
+  result.emptyDirs = await emptyFolders(place, patterns, folders.empty);
   return result;
-}
-
-/** Only the folders that hold nothing recorded; asked again after an update that emptied or filled some. */
-export async function scanEmptyDirs(place: ShadowPlace, patterns: readonly string[]): Promise<BytePath[]> {
-  const others = await listOthers(place, patterns, ['--directory'], []);
-  const found: BytePath[] = [];
-  for (const path of others) {
-    if (!path.endsWith('/')) continue;
-    found.push(...emptyBelow(place, path.slice(0, -1)).dirs);
-  }
-  return found.toSorted();
 }
 
 async function scanKnown(place: ShadowPlace, result: Scan): Promise<void> {
@@ -96,7 +89,7 @@ async function findUnreachable(place: ShadowPlace, result: Scan): Promise<void> 
 }
 
 /** True for a real folder, all the way: what is behind a symbolic link is not of this tree. */
-function isFolder(place: ShadowPlace, path: BytePath): boolean {
+export function isFolder(place: ShadowPlace, path: BytePath): boolean {
   try {
     return [...parentsOf(path), path].every((part) => lstatSync(onDisk(place.worktree, part)).isDirectory());
   } catch {
@@ -113,84 +106,15 @@ function isReadable(path: Buffer): boolean {
   }
 }
 
-/** Paths that the index does not know and that are covered, as byte paths. */
-async function listOthers(
-  place: ShadowPlace,
-  patterns: readonly string[],
-  flags: readonly string[],
-  pathspecs: readonly string[],
-  unreadable: BytePath[] = [],
-): Promise<BytePath[]> {
-  const args = ['ls-files', '--others', '-z', '--exclude-standard', ...flags, ...patterns];
-  const running = startShadowGit(place, [...args, '--', ...pathspecs], {
-    env: { GIT_LITERAL_PATHSPECS: '1' },
-  });
-  const found: BytePath[] = [];
-  for await (const record of nulRecords(running.stdout)) if (!isOurs(record)) found.push(record);
-  const { stderr } = await running.end();
-  // git passes over a folder that it may not list: what is new in there is not known.
-  for (const [, folder] of stderr.matchAll(/could not open directory '(.*)\/'/g))
-    if (folder !== undefined) unreadable.push(bytePath(folder));
-  return found;
+/** Folders that git calls new as a whole: with files in them, perhaps ignored ones, and without any. */
+interface NewFolders {
+  withFiles: BytePath[];
+  empty: BytePath[];
 }
 
-/** How our own staging folders beside the files begin (restore/stage.ts): never part of a snapshot. */
-export const stageBesideFiles = '.git-pitr-stage-';
-
-function isOurs(path: BytePath): boolean {
-  return path.startsWith(stageBesideFiles);
-}
-
-/**
- * The command-line patterns that decide coverage; the last one that matches wins, and they are stronger than ignore
- * files. An included pattern without a slash reaches everything that is not inside an ignored folder.
- */
-export function coveragePatterns(context: CaptureContext): string[] {
-  const { include, exclude } = context.config;
-  const patterns = [...include.map((pattern) => `!${pattern}`), ...exclude, ...context.databaseFiles];
-  return patterns.flatMap((pattern) => ['-x', pattern]);
-}
-
-function classifyFolder(place: ShadowPlace, folder: BytePath, result: Scan, folders: BytePath[]): void {
-  if (isNestedRepository(onDisk(place.worktree, folder))) {
-    result.nested.push(folder);
-    return;
-  }
-  const below = emptyBelow(place, folder);
-  if (below.holdsFiles) folders.push(folder);
-  else result.emptyDirs.push(...below.dirs);
-}
-
-/**
- * The empty folders below (or at) one that holds nothing recorded. A folder that holds files (then ignored ones)
- * counts itself and is not entered: it may be a node_modules. A nested repository is none of our folders, and a `.git`
- * that is no repository counts as a file: no snapshot holds such a name.
- */
-function emptyBelow(place: ShadowPlace, folder: BytePath): { holdsFiles: boolean; dirs: BytePath[] } {
-  if (isNestedRepository(onDisk(place.worktree, folder))) return { holdsFiles: true, dirs: [] };
-  const children: BytePath[] = [];
-  try {
-    const handle = opendirSync(onDisk(place.worktree, folder), {
-      encoding: 'latin1' as BufferEncoding,
-    });
-    try {
-      for (let entry: Dirent | null = handle.readSync(); entry !== null; entry = handle.readSync()) {
-        if (!entry.isDirectory() || entry.name.toLowerCase() === '.git')
-          return { holdsFiles: true, dirs: [folder] };
-        children.push(`${folder}/${entry.name}`);
-      }
-    } finally {
-      handle.closeSync();
-    }
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
-      return { holdsFiles: false, dirs: [] };
-    if ((error as NodeJS.ErrnoException).code === 'EACCES') return { holdsFiles: true, dirs: [folder] };
-    throw error;
-  }
-  if (children.length === 0) return { holdsFiles: false, dirs: [folder] };
-  const below = children.map((child) => emptyBelow(place, child));
-  return { holdsFiles: below.some((child) => child.holdsFiles), dirs: below.flatMap((child) => child.dirs) };
+function classifyFolder(place: ShadowPlace, folder: BytePath, result: Scan, folders: NewFolders): void {
+  if (isNestedRepository(onDisk(place.worktree, folder))) result.nested.push(folder);
+  else (holdsFile(place, folder) ? folders.withFiles : folders.empty).push(folder);
 }
 
 /** git arguments must be text, and short enough for one command line. */
@@ -202,7 +126,7 @@ function fitForArguments(paths: readonly BytePath[]): boolean {
 async function expandFolders(
   place: ShadowPlace,
   patterns: readonly string[],
-  folders: readonly BytePath[],
+  { withFiles: folders, empty }: NewFolders,
   result: Scan,
 ): Promise<void> {
   const pathspecs = fitForArguments(folders)
@@ -217,8 +141,7 @@ async function expandFolders(
   }
   for (const folder of folders) {
     if (holders.has(folder)) result.newDirs.push(folder);
-    else if (isReadable(onDisk(place.worktree, folder)))
-      result.emptyDirs.push(...emptyBelow(place, folder).dirs);
+    else if (isReadable(onDisk(place.worktree, folder))) empty.push(folder);
     else if (!result.unreadable.includes(folder)) result.unreadable.push(folder);
   }
   result.nested = [...new Set(result.nested)];

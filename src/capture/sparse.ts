@@ -67,7 +67,7 @@ function nul(records: readonly string[]): Buffer {
 }
 
 /** A dangling link is there. */
-function isThere(context: CaptureContext, path: BytePath): boolean {
+export function isThere(context: CaptureContext, path: BytePath): boolean {
   try {
     return lstatSync(onDisk(context.worktree, path), { throwIfNoEntry: false }) !== undefined;
   } catch (error) {

@@ -1,10 +1,8 @@
 import { type Dirent, lstatSync, opendirSync, type Stats } from 'node:fs';
-import path from 'node:path';
 import { type BytePath, isWithin, onDisk, parentsOf } from '../git/paths.ts';
-import { type GitOptions, splitNul } from '../git/run.ts';
 import { listTree } from '../git/trees.ts';
-import { writeCache } from '../system/files.ts';
-import { type CaptureContext, shadowGit } from './context.ts';
+import type { CaptureContext } from './context.ts';
+import { ignoredOf } from './ignored.ts';
 import type { Skipped } from './update.ts';
 
 /**
@@ -34,7 +32,8 @@ export async function findSpecials(
     if (look.nested.some((nested) => isWithin(folder, nested))) continue;
     for (const [file, kind] of specialsIn(context, folder)) found.set(file, kind);
   }
-  for (const file of await ignoredOf(context, [...found.keys()])) found.delete(file);
+  // What the user ignores need not be mentioned.
+  for (const file of await ignoredOf(context, context.config.exclude, [...found.keys()])) found.delete(file);
   return [...found].map(([file, kind]) => ({ path: file, reason: `it is ${kind}` }));
 }
 
@@ -82,19 +81,4 @@ export function kindOf(
   if (entry.isSocket()) return 'a socket';
   if (entry.isFIFO()) return 'a named pipe';
   return entry.isBlockDevice() || entry.isCharacterDevice() ? 'a device' : undefined;
-}
-
-/** What the user ignores need not be mentioned. */
-async function ignoredOf(context: CaptureContext, paths: readonly BytePath[]): Promise<BytePath[]> {
-  if (paths.length === 0) return [];
-  const input = Buffer.from(paths.map((file) => `${file}\0`).join(''), 'latin1');
-  const ask = async (config: GitOptions['config'] = []) => {
-    const args = ['check-ignore', '-z', '--stdin', '--no-index'];
-    return splitNul((await shadowGit(context, args, { input, config, okCodes: [0, 1] })).stdout);
-  };
-  const { exclude } = context.config;
-  if (exclude.length === 0) return ask();
-  const patterns = path.join(context.shadowDir, 'excluded');
-  writeCache(patterns, exclude.map((pattern) => `${pattern}\n`).join(''));
-  return [...(await ask()), ...(await ask([['core.excludesFile', patterns]]))];
 }

@@ -17,6 +17,8 @@ export interface CaptureState {
   userIndex: UserIndexKeys;
   /** What decides which files are covered: the user's index, ignore files, patterns. */
   coverage: string;
+  /** Paths in the shadow index that need not be covered, as a hash; '' for none. */
+  also: string;
   /** The tree of the shadow index, once written. */
   tree: string;
   /** The shadow index that all this goes with: see `stampOf`. */
@@ -30,6 +32,9 @@ export interface CaptureState {
   fresh: Record<string, number>;
   /** Permissions other than git's two: byte path -> octal. */
   permissions: Record<string, string>;
+  /** Tracked and ignored paths, and those of them that were not on disk: a scan does not see them come back. */
+  hidden: string[];
+  absent: string[];
   /** Tracked paths that were left out (too large, unreadable): looked at again each time. */
   left: string[];
   emptyDirs: string[];
@@ -43,6 +48,7 @@ const empty: CaptureState = {
   version: 2,
   userIndex: noKeys,
   coverage: '',
+  also: '',
   tree: '',
   index: '',
   composed: { key: '', tree: '' },
@@ -50,6 +56,8 @@ const empty: CaptureState = {
   staged: { tree: '', conflicts: '', conflictTree: '', flags: '' },
   fresh: {},
   permissions: {},
+  hidden: [],
+  absent: [],
   left: [],
   emptyDirs: [],
   specials: [],

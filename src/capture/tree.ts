@@ -2,7 +2,9 @@ import { rmSync } from 'node:fs';
 import { type BytePath, displayPath, isWithin, onDisk } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
+import { createHash } from '../system/crypto.ts';
 import { progressOf } from '../system/progress.ts';
+import { together } from '../system/together.ts';
 import { crashPoint } from '../system/crashPoint.ts';
 import { separateNested } from './becameNested.ts';
 import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
@@ -15,8 +17,11 @@ import {
 } from './coverage.ts';
 import { type EarlyScan, scanKey } from './early.ts';
 import { isNestedRepository, openNested } from './nested.ts';
+import { isThere } from './sparse.ts';
 import { changedModes, freshModes, unusualMode, untrackedOf } from './permissions.ts';
-import { coveragePatterns, type Scan, scan, scanEmptyDirs } from './scan.ts';
+import { scanEmptyFolders } from './emptyFolders.ts';
+import { coveragePatterns } from './others.ts';
+import { type Scan, scan } from './scan.ts';
 import { seedShadowIndex } from './seed.ts';
 import { findSpecials, foldersOf } from './specials.ts';
 import { isEmptyTree } from './staged.ts';
@@ -90,12 +95,16 @@ async function captureOnce(
   const looks = await (fits ? early.scan : scan(context, patterns));
   state.patterns = patterns;
   await separateNested(context, state, looks);
+  dropAlso(state, also);
   const extra = await coverageChanges(context, state, coverage, looks);
   const nested = nestedFolders(context, state, looks);
   const own = also.filter((path) => !nested.some((folder) => isWithin(path, folder)));
   const chmodded = changedModes(context.worktree, state.fresh);
-  const paths = new Set([...looks.changed, ...extra.look, ...state.left, ...chmodded, ...own]);
-  for (const path of extra.carried) paths.delete(path);
+  const back = state.absent.filter((path) => isThere(context, path));
+  const paths = new Set([...looks.changed, ...extra.look, ...state.left, ...chmodded, ...back]);
+  // Not what is ignored only since the last look, and changed too.
+  for (const path of [...extra.carried, ...extra.dropped]) paths.delete(path);
+  for (const path of own) paths.add(path);
   // Not before the first git process of the update has been started.
   if (paths.size > 0 && onChange !== undefined) setImmediate(onChange);
   const update = await updateIndex(context, paths);
@@ -104,20 +113,28 @@ async function captureOnce(
   // A folder may have lost the last file that was recorded in it; the next look would see it, and find a change.
   const mayHaveEmptied =
     update.removed.length > 0 ||
-    extra.dropped ||
+    extra.dropped.size > 0 ||
+    extra.released ||
     update.skipped.some(({ path }) => !state.left.includes(path));
   progress?.begin('looking at what is left');
   state.coverage = coverage;
   state.left = update.skipped.map(({ path }) => path);
-  await notePermissions(context, state, update);
+  const hidden = new Set(state.hidden);
+  state.absent = [...new Set([...state.absent, ...update.removed])].filter(
+    (path) => hidden.has(path) && !update.recorded.has(path),
+  );
+  await notePermissions(context, state, update, extra.dropped);
   state.fresh = freshModes(update.recorded);
-  const [tree, emptyDirs] = await Promise.all([
+  const [tree, empty] = await together([
     touched ? writeTree(context) : state.tree,
     looks.newDirs.length > 0 || mayHaveEmptied
-      ? scanEmptyDirs(context, patterns)
+      ? scanEmptyFolders(context, patterns)
       : looks.emptyDirs.toSorted(),
   ]);
   crashPoint('tree-written');
+  // Where the look found nothing there may be a tracked and ignored file that was recorded only then.
+  const filled = foldersOf(update.recorded.keys());
+  const emptyDirs = empty.filter((folder) => !filled.has(folder));
   state.tree = tree;
   state.index = stampOf(context);
   const specials = await findSpecials(context, {
@@ -143,6 +160,14 @@ async function captureOnce(
   return captured;
 }
 
+/** What the last capture was asked to take along, and this one is not, is in the shadow index all the same. */
+function dropAlso(state: CaptureState, also: readonly BytePath[]): void {
+  const key =
+    also.length === 0 ? '' : createHash('sha1').update(also.toSorted().join('\0'), 'latin1').digest('hex');
+  if (state.also !== '' && state.also !== key) state.coverage = '';
+  state.also = key;
+}
+
 function nestedFolders(context: CaptureContext, state: CaptureState, looks: Scan): BytePath[] {
   const there = (folder: BytePath) => isNestedRepository(onDisk(context.worktree, folder));
   return [...new Set([...looks.nested, ...state.nested.filter(there)])].toSorted();
@@ -153,13 +178,13 @@ async function coverageChanges(
   state: CaptureState,
   coverage: string,
   looks: Scan,
-): Promise<Omit<CoverageSync, 'nested'>> {
+): Promise<Omit<CoverageSync, 'nested' | 'hidden'>> {
   const included = await includedByPath(context);
   if (coverage === state.coverage && !touchesIgnoreRules(looks.changed))
-    return { look: included, carried: new Set(), dropped: false };
-  const { look, carried, nested, dropped } = await syncCoverage(context);
-  state.nested = nested;
-  return { look: [...included, ...look], carried, dropped };
+    return { look: included, carried: new Set(), dropped: new Set(), released: false };
+  const { look, nested, hidden, ...rest } = await syncCoverage(context);
+  Object.assign(state, { nested, hidden, absent: [] });
+  return { ...rest, look: [...included, ...look] };
 }
 
 async function writeTree(context: CaptureContext): Promise<string> {
@@ -174,10 +199,12 @@ async function notePermissions(
   context: CaptureContext,
   state: CaptureState,
   update: Awaited<ReturnType<typeof updateIndex>>,
+  dropped: ReadonlySet<BytePath>,
 ): Promise<void> {
   const unusual = new Map(Object.entries(state.permissions));
   const fileMode = !/^(false|no|off|0)$/i.test(context.config.git.get('core.filemode') ?? '');
-  for (const path of [...update.removed, ...update.skipped.map((entry) => entry.path)]) unusual.delete(path);
+  for (const path of [...dropped, ...update.removed, ...update.skipped.map((entry) => entry.path)])
+    unusual.delete(path);
   for (const [path, stat] of update.recorded) {
     const mode = unusualMode(stat, fileMode);
     if (mode === undefined) unusual.delete(path);

@@ -153,7 +153,7 @@ export function hashView(
     });
     worker.once('error', reject);
     worker.once('exit', () => reject(new Error('the thread that hashes ended early')));
-  }).finally(() => worker.terminate());
+  }).finally(() => void worker.terminate());
 }
 
 function asHashes({ sha256, oids }: { sha256: string; oids: Uint8Array }): ViewHashes {

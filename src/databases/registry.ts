@@ -55,18 +55,25 @@ export async function withEngine<Result>(
   work: (engine: DatabaseEngine, context: EngineContext) => Promise<Result>,
 ): Promise<Result> {
   const scratchDir = path.join(repository.lineDir, 'scratch', ownedName());
-  ensurePrivateDir(path.dirname(scratchDir));
-  mkdirSync(scratchDir, { mode: 0o700 });
+  let made = false;
+  const context: EngineContext = {
+    repository,
+    config,
+    database,
+    disconnect: config.disconnect === true,
+    // Made when it is asked for: comparing rows needs none, and is over in a few milliseconds.
+    get scratchDir() {
+      if (made) return scratchDir;
+      ensurePrivateDir(path.dirname(scratchDir));
+      mkdirSync(scratchDir, { mode: 0o700 });
+      made = true;
+      return scratchDir;
+    },
+  };
   try {
-    return await work(await engineOf(database), {
-      repository,
-      config,
-      database,
-      scratchDir,
-      disconnect: config.disconnect === true,
-    });
+    return await work(await engineOf(database), context);
   } finally {
-    rmSync(scratchDir, { recursive: true, force: true });
+    if (made) rmSync(scratchDir, { recursive: true, force: true });
   }
 }
 

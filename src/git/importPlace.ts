@@ -16,13 +16,16 @@ export interface ImportPlace {
 
 export function makeImportPlace(repository: Repository): ImportPlace {
   const gitDir = path.join(importDir(repository), ownedName());
-  mkdirSync(path.join(gitDir, 'refs'), { recursive: true, mode: 0o700 });
-  writeFileSync(path.join(gitDir, 'config'), settings(repository));
-  writeFileSync(path.join(gitDir, 'HEAD'), 'ref: refs/heads/none\n');
-  return {
-    env: { GIT_DIR: gitDir, GIT_OBJECT_DIRECTORY: repository.objectDir },
-    remove: () => rmSync(gitDir, { recursive: true, force: true }),
-  };
+  const remove = () => rmSync(gitDir, { recursive: true, force: true });
+  try {
+    mkdirSync(path.join(gitDir, 'refs'), { recursive: true, mode: 0o700 });
+    writeFileSync(path.join(gitDir, 'config'), settings(repository));
+    writeFileSync(path.join(gitDir, 'HEAD'), 'ref: refs/heads/none\n');
+  } catch (error) {
+    remove();
+    throw error;
+  }
+  return { env: { GIT_DIR: gitDir, GIT_OBJECT_DIRECTORY: repository.objectDir }, remove };
 }
 
 /** Holds one folder a process; the folder of a dead one may go. */

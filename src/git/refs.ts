@@ -10,9 +10,23 @@ export const durable = [['core.fsyncMethod', 'fsync']] as const;
 
 const updateRefCommand = ['update-ref', '--no-deref', '--stdin'];
 
-function updateRefOptions(repository: Repository): GitOptions {
+const updateRefConfig = [
+  ...durable,
   // Notes would get a reflog, which nobody reads and which keeps what was pruned.
-  return { cwd: repository.worktree, config: [...durable, ['core.logAllRefUpdates', 'false']] };
+  ['core.logAllRefUpdates', 'false'],
+  // Somebody's gc packs refs: it takes longer than git waits by itself (0.1 s and 1 s).
+  ['core.filesRefLockTimeout', '1000'],
+  ['core.packedRefsTimeout', '10000'],
+] as const;
+
+function updateRefOptions(repository: Repository): GitOptions {
+  return { cwd: repository.worktree, config: updateRefConfig };
+}
+
+/** Runs commands for `git update-ref --stdin`, without a look at what the refs were. */
+export async function setRefs(repository: Repository, commands: readonly string[]): Promise<void> {
+  const input = commands.map((line) => `${line}\n`).join('');
+  await git(updateRefCommand, { ...updateRefOptions(repository), input });
 }
 
 /** Starts what `updateRefs` needs. */

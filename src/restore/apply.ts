@@ -53,11 +53,12 @@ export async function applyFiles(plan: FilePlan, applier: Applier): Promise<void
   const { root, progress } = applier;
   progress?.begin('restoring', { files: plan.entries.length });
   const folders = new Set<BytePath>();
+  const stay = new Set([...plan.createDirs, ...plan.keepDirs]);
   for (const entry of plan.entries) if (entry.action === 'delete') remove(applier, entry);
   crashPoint('files-deleted');
-  for (const dir of plan.removeDirs.toReversed()) removeEmptyFolders(root, dir, plan);
+  for (const dir of plan.removeDirs.toReversed()) removeEmptyFolders(root, dir, stay);
   for (const entry of plan.entries)
-    if (entry.action === 'delete') removeEmptyFolders(root, parentOf(entry.path), plan);
+    if (entry.action === 'delete') removeEmptyFolders(root, parentOf(entry.path), stay);
   crashPoint('folders-removed');
   for (const entry of plan.entries) {
     if (entry.action === 'create' || entry.action === 'overwrite') place(applier, entry, folders);
@@ -84,9 +85,9 @@ function remove(applier: Applier, entry: PlanEntry): void {
 }
 
 /** Removes a folder and those above it while they are empty and not wanted. rmdir refuses one that holds anything. */
-function removeEmptyFolders(root: string, dir: BytePath, plan: FilePlan): void {
+function removeEmptyFolders(root: string, dir: BytePath, stay: ReadonlySet<BytePath>): void {
   for (let at = dir; at !== ''; at = parentOf(at)) {
-    if (plan.createDirs.includes(at)) return;
+    if (stay.has(at)) return;
     try {
       rmdirSync(onDisk(root, at));
     } catch (error) {

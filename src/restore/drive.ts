@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { type Capture, captureWorktree } from '../capture/capture.ts';
+import { retryIfLost } from '../capture/retry.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
-import { type BytePath, displayPath, parentOf } from '../git/paths.ts';
+import { type BytePath, displayPath, onDisk, parentOf } from '../git/paths.ts';
 import type { TreeEntry } from '../git/trees.ts';
 import { readSnapshot } from '../timeline/catalog.ts';
 import { crashPoint } from '../system/crashPoint.ts';
@@ -18,9 +19,10 @@ import {
   sameIndexSide,
   sideOf as indexSideOf,
 } from './indexPlan.ts';
+import { settleFolders } from './folders.ts';
 import type { Operation } from './journal.ts';
-import { type FilePlan, type PlanEntry, unrecordable } from './plan.ts';
-import { presentState } from './prepare.ts';
+import { emptyPlan, type FilePlan, type PlanEntry, unrecordable } from './plan.ts';
+import { presentState } from './present.ts';
 import type { Context } from './request.ts';
 import { stageFiles } from './stage.ts';
 import type { RecordedState } from './target.ts';
@@ -52,7 +54,7 @@ export async function wayTo(
     new Set(operation.files.map(({ path }) => path)),
   );
   const way: Way = {
-    plan: { entries: [], protected: [], createDirs: [], removeDirs: [] },
+    plan: emptyPlan(),
     index: [],
     changed: new Set(),
   };
@@ -68,14 +70,16 @@ export async function wayTo(
       continue;
     }
     if (sameSide(is, wanted)) continue;
-    if (!sameSide(is, other)) way.changed.add(entry.path);
+    if (!sameSide(is, other) && !hasPermissions(context, entry.path, is, other)) way.changed.add(entry.path);
     way.plan.entries.push(entryBetween(entry.path, is, wanted));
   }
-  way.plan.createDirs = end === 'after' ? operation.createDirs : operation.removeDirs;
-  way.plan.removeDirs = [
-    ...(end === 'after' ? operation.removeDirs : operation.createDirs),
-    ...foldersOfGone(operation, end),
-  ];
+  const { createDirs, removeDirs, keepDirs, hadDirs } = operation;
+  way.plan = settleFolders(context.repository.worktree, {
+    ...way.plan,
+    createDirs: end === 'after' ? createDirs : removeDirs,
+    removeDirs: [...(end === 'after' ? removeDirs : createDirs), ...foldersOfGone(operation, end)],
+    keepDirs: end === 'after' ? keepDirs : hadDirs,
+  });
   way.index = await indexWay(context, operation, end, now, way.changed);
   return way;
 }
@@ -106,6 +110,17 @@ function sideOf(entry: PlanEntry, end: End): Side {
 
 function sameSide(a: Side, b: Side): boolean {
   return a.entry?.oid === b.entry?.oid && a.entry?.mode === b.entry?.mode && a.permissions === b.permissions;
+}
+
+/**
+ * True when only the permissions seem to differ, and on disk they do not: they are not recorded of a path that was tracked
+ * only after they had been.
+ */
+function hasPermissions({ repository }: Context, path: BytePath, is: Side, other: Side): boolean {
+  if (is.permissions !== undefined || other.permissions === undefined) return false;
+  if (!sameSide({ ...is, permissions: other.permissions }, other)) return false;
+  const { mode } = lstatSync(onDisk(repository.worktree, path));
+  return (mode & 0o7777) === Number.parseInt(other.permissions, 8);
 }
 
 function entryBetween(path: BytePath, from: Side, to: Side): PlanEntry {
@@ -168,7 +183,9 @@ export async function driveTo(
 ): Promise<void> {
   const { repository, config } = context;
   const also = operation.files.map(({ path }) => path);
-  const way = await wayTo(context, operation, end, await captureWorktree(repository, config, { also }));
+  const way = await retryIfLost(repository, async () =>
+    wayTo(context, operation, end, await captureWorktree(repository, config, { also })),
+  );
   if (way.changed.size > 0 && !options.force) throw changedError([...way.changed]);
   const stage = await stageFiles(context, repository.worktree, way.plan.entries);
   try {

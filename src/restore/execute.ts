@@ -1,3 +1,4 @@
+import { retryIfLost } from '../capture/retry.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import { displayPath } from '../git/paths.ts';
@@ -8,6 +9,7 @@ import { lockLine, type Taken, takeSnapshotLocked } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
 import { type DatabasePlan, requireFree, requireRecorded, restoreDatabase } from './databases.ts';
 import { copiesAt, databasesMadeBy, driveTo } from './drive.ts';
+import { foldersInUse } from './folders.ts';
 import { holdContents, releaseContents } from './hold.ts';
 import {
   beginOperation,
@@ -162,10 +164,12 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
   try {
     crashPoint('staged');
     const seen = lookAtPlan(repository.worktree, plan);
-    const moved = await movedSince(context, plan, now.capture, prepared.also, seen);
+    const moved = await retryIfLost(repository, () =>
+      movedSince(context, plan, now.capture, prepared.also, seen),
+    );
     if (moved.length > 0) throw movedError(moved.map(displayPath));
     const run: Run = {
-      operation: operationOf(prepared, now, databases),
+      operation: operationOf(repository.worktree, prepared, now, databases),
       copies: new Map(now.databases.map((copy) => [copy.name, copy])),
     };
     if (run.operation.holds !== undefined) await holdContents(repository, run.operation.holds);
@@ -198,7 +202,12 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
   }
 }
 
-function operationOf(prepared: PreparedRestore, now: Taken, databases: readonly DatabasePlan[]): Operation {
+function operationOf(
+  root: string,
+  prepared: PreparedRestore,
+  now: Taken,
+  databases: readonly DatabasePlan[],
+): Operation {
   const { snapshot, plan, target } = prepared;
   const tables = databases.flatMap(({ name, tables: some }) =>
     some === undefined ? [] : [[name, some] as const],
@@ -212,6 +221,8 @@ function operationOf(prepared: PreparedRestore, now: Taken, databases: readonly 
     files: plan.entries,
     createDirs: plan.createDirs,
     removeDirs: plan.removeDirs,
+    keepDirs: plan.keepDirs,
+    hadDirs: foldersInUse(root, plan),
     databases: databases.map(({ name }) => name),
     ...(tables.length === 0 ? {} : { tables: Object.fromEntries(tables) }),
     databasesBefore: {},

@@ -8,8 +8,8 @@ import { requirePathspecs } from '../git/pathspecs.ts';
 import { followLinks } from '../system/files.ts';
 import { progressOf } from '../system/progress.ts';
 import { applyFiles } from './apply.ts';
-import { planFiles } from './plan.ts';
-import { resolveTarget } from './prepare.ts';
+import { emptyPlan, planFiles } from './plan.ts';
+import { resolveTarget } from './resolve.ts';
 import type { Context, RestoreRequest } from './request.ts';
 import { requireShadow } from './shadow.ts';
 import { stageFiles } from './stage.ts';
@@ -52,7 +52,7 @@ export async function restoreIntoFolder(
   const wanted = { ...target, skipped: new Set<string>() };
   const plan = request.files
     ? await planFiles(repository, nothing, wanted, { scope, keepNew: true, protect: () => undefined })
-    : { entries: [], protected: [], createDirs: [], removeDirs: [] };
+    : emptyPlan();
   if (request.pathspecs.length > 0 && plan.entries.length === 0) {
     throw new PitrError(
       'noMatch',

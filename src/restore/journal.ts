@@ -24,6 +24,9 @@ export interface Operation {
   files: PlanEntry[];
   createDirs: BytePath[];
   removeDirs: BytePath[];
+  /** Folders that are there before and after: what it takes out of them, and what it makes in them, is all they hold. */
+  keepDirs: BytePath[];
+  hadDirs: BytePath[];
   /** Names of the databases it restores. */
   databases: string[];
   /** Of which only these tables: name -> tables. */
@@ -86,7 +89,8 @@ function read(file: string): Operation | undefined {
   const text = readFileIfThere(file);
   if (text === undefined) return undefined;
   try {
-    return { index: [], ...(JSON.parse(text) as Omit<Operation, 'index'>) };
+    type Later = 'index' | 'keepDirs' | 'hadDirs';
+    return { index: [], keepDirs: [], hadDirs: [], ...(JSON.parse(text) as Omit<Operation, Later>) };
   } catch (cause) {
     throw new PitrError('failed', `The file ${file} is damaged; nothing was changed.`, {
       hints: [

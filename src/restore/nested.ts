@@ -27,11 +27,11 @@ export async function leaveNested(
       reasons.push({ path, reason: 'it is a repository of its own that is newer than the snapshot' });
     }
   }
-  const left = (path: BytePath) => newer.some((folder) => isWithin(path, folder));
+  const left = (path: BytePath) => newer.some((folder) => path !== folder && isWithin(path, folder));
   return {
     ...plan,
     entries: plan.entries.filter(({ path }) => !left(path)),
-    removeDirs: plan.removeDirs.filter((path) => !left(path)),
+    removeDirs: plan.removeDirs.filter((path) => !newer.includes(path) && !left(path)),
     protected: [...plan.protected, ...reasons],
   };
 }
@@ -45,8 +45,11 @@ async function isNewer(
   outer: readonly BytePath[],
 ): Promise<boolean> {
   if (outer.some((folder) => isWithin(path, folder))) return false;
-  const inside = plan.entries.filter((entry) => isWithin(entry.path, path));
-  if (inside.length === 0 || inside.some(({ action }) => action !== 'delete')) return false;
+  const inside = plan.entries.filter((entry) => entry.path !== path && isWithin(entry.path, path));
+  const goes = inside.length > 0 || plan.removeDirs.some((folder) => isWithin(folder, path));
+  if (!goes || inside.some(({ action }) => action !== 'delete')) return false;
+  // A file then, here or in the place of a folder above: nothing that is in here now was there.
+  if (plan.entries.some((entry) => entry.action === 'create' && isWithin(path, entry.path))) return true;
   const name = Buffer.from(path, 'latin1').toString('utf8');
   return target.files === '' || (await resolveTree(repository, `${target.files}:${name}`)) === '';
 }

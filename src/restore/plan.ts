@@ -35,10 +35,16 @@ export interface FilePlan {
   /** Folders without recorded files: to be there afterwards, and not. */
   createDirs: BytePath[];
   removeDirs: BytePath[];
+  /** Folders that are there and stay, though the plan takes away all that is in them. */
+  keepDirs: BytePath[];
   /** Of a merge: where both sides changed something else. */
   conflicts?: MergeConflict[];
   /** Of a merge: a commit that holds new content which is in no snapshot. */
   contents?: string;
+}
+
+export function emptyPlan(): FilePlan {
+  return { entries: [], protected: [], createDirs: [], removeDirs: [], keepDirs: [] };
 }
 
 /** What is asked for: everything, what git pathspecs match, or a list of paths. */
@@ -78,7 +84,7 @@ export async function planFiles(
     scopeOptions(rules.scope),
   ),
 ): Promise<FilePlan> {
-  let plan: FilePlan = { entries: [], protected: [], createDirs: [], removeDirs: [] };
+  let plan = emptyPlan();
   const { scope } = rules;
   const seen = new Set<BytePath>();
   for await (const change of changes) {

@@ -1,27 +1,26 @@
 import { type Capture, captureWorktree, databasePaths, withCompanions } from '../capture/capture.ts';
 import { retryIfLost } from '../capture/retry.ts';
-import type { CapturedDatabase } from '../databases/engine.ts';
-import type { DatabaseCaptures } from '../databases/registry.ts';
-import { PitrError } from '../errors.ts';
-import { type BytePath, bytePath, isWithin, unquotePath } from '../git/paths.ts';
-import { hasMagic, placeOf, requirePathspecs } from '../git/pathspecs.ts';
-import { objectStore } from '../git/objectStore.ts';
-import { git } from '../git/run.ts';
-import { emptyTree } from '../git/trees.ts';
-import { followLinks } from '../system/files.ts';
+import { type BytePath, bytePath, unquotePath } from '../git/paths.ts';
+import { requirePathspecs } from '../git/pathspecs.ts';
 import { readCatalog } from '../timeline/catalog.ts';
-import { snapshotAt } from '../timeline/select.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { lockLine } from '../timeline/take.ts';
+import { copiesElsewhere, currentCopies } from './copies.ts';
+import { leaveIgnoredThen } from './coverage.ts';
 import { planDatabases, requireRecorded, settleTables } from './databases.ts';
-import { findObstacles, trackedPaths, uncommittedPaths } from './guard.ts';
+import { settleFolders } from './folders.ts';
+import { trackedPaths, uncommittedPaths } from './guard.ts';
 import { planIndex, uncommittedInIndex } from './indexPlan.ts';
 import { refuseWhileInterrupted } from './journal.ts';
 import { type MergeBase, readMergeBase } from './mergeBase.ts';
-import { type FilePlan, leaveAlone, planFiles, type PlanRules, type Scope, showSkipped } from './plan.ts';
+import { obstaclesToRecord, protectObstacles } from './obstacles.ts';
+import { emptyPlan, type FilePlan, leaveAlone, planFiles, type PlanRules, showSkipped } from './plan.ts';
+import { presentState } from './present.ts';
 import type { Context, PreparedRestore, Replanned, RestoreRequest } from './request.ts';
+import { resolveTarget } from './resolve.ts';
+import { refuseDatabasePaths, requireMatches, scopeOf } from './scope.ts';
 import { leftOut, outsideReason, sparseProtection } from './sparse.ts';
-import { parseState, type RecordedState, stateOf } from './target.ts';
+import type { RecordedState } from './target.ts';
 
 /**
  * Works out a restore without changing anything: no file, no index, no ref. (Content that is not recorded yet is put
@@ -69,7 +68,7 @@ async function prepareLocked(
   const first = await captureWorktree(repository, config, { thorough: true });
   await requireMatches(context, request, first, target);
   const firstPlan = await planOnce(context, request, first, wanted, []);
-  const also = obstaclesToRecord(context, firstPlan);
+  const also = obstaclesToRecord(repository.worktree, firstPlan);
   const capture = also.length === 0 ? first : await captureWorktree(repository, config, { also });
   const plan = also.length === 0 ? firstPlan : await planOnce(context, request, capture, wanted, also);
   const present = presentState(capture);
@@ -88,7 +87,7 @@ async function prepareLocked(
   databases.plan = await settleTables(context, databases.plan, copies);
   requireRecorded(databases.plan, copies.failed);
   const keep = (whole: Replanned): Replanned => ({
-    plan: leaveAlone(whole.plan, kept, 'it has uncommitted changes (--keep-changes)'),
+    plan: keepChanges(context, whole.plan, kept, also),
     index: whole.index.filter(({ path }) => !kept.has(path)),
   });
   const planned = keep({ plan, index });
@@ -121,84 +120,6 @@ async function prepareLocked(
   };
 }
 
-export async function resolveTarget(
-  context: Context,
-  request: RestoreRequest,
-): Promise<{ snapshot: Snapshot; target: RecordedState }> {
-  const { repository } = context;
-  if ('snapshot' in request.target) {
-    const { snapshot } = request.target;
-    return { snapshot, target: await stateOf(repository, snapshot) };
-  }
-  const { instant, source } = request.target;
-  if (source === 'history') {
-    const { historyTarget } = await import('./history.ts');
-    return historyTarget(context, instant);
-  }
-  const snapshots = request.timeline ?? (await readCatalog(repository)).snapshots;
-  try {
-    const snapshot = snapshotAt(snapshots, instant, wantedDatabases(request));
-    return { snapshot, target: await stateOf(repository, snapshot) };
-  } catch (error) {
-    if (!(error instanceof PitrError) || error.kind !== 'noMatch') throw error;
-    const { hintAtHistory } = await import('./history.ts');
-    throw await hintAtHistory(context, instant, error);
-  }
-}
-
-/**
- * Databases alone come from the newest snapshot that holds them. With files in scope the newest snapshot of all
- * decides, and what it has no copy of is left alone: one database that cannot be recorded since Monday must not take
- * everybody's files back to Monday.
- */
-function wantedDatabases(request: RestoreRequest) {
-  const { names } = request.databases;
-  if (request.files || names.length === 0) return undefined;
-  return {
-    what: `with ${names.length === 1 ? 'the database' : 'the databases'} ${names.join(', ')}`,
-    fits: (snapshot: Snapshot) => names.every((name) => mayHold(snapshot, name)),
-  };
-}
-
-/** Without its note nobody can tell before looking into it. */
-function mayHold(snapshot: Snapshot, name: string): boolean {
-  return snapshot.fromTrailers === true || snapshot.databases.some((database) => database.name === name);
-}
-
-/** Says where a copy of a database can be had that `snapshot` does not hold. */
-async function copiesElsewhere(
-  { repository, config }: Context,
-  { databases: scope }: RestoreRequest,
-  snapshot: Snapshot,
-  target: RecordedState,
-): Promise<(name: string) => string> {
-  const wanted = scope.all ? config.databases.map(({ name }) => name) : scope.names;
-  const isThere = (name: string) => target.databases.some((copy) => copy.name === name);
-  if (wanted.every(isThere)) return () => '';
-  const { snapshots } = await readCatalog(repository);
-  return (name) => {
-    const older = snapshots.find(
-      ({ time, databases }) => time <= snapshot.time && databases.some((database) => database.name === name),
-    );
-    return older === undefined
-      ? ''
-      : `; the newest that does until then: git pitr restore --snapshot ${older.id} --db ${name}`;
-  };
-}
-
-/** What is there now, in the terms of a plan. */
-export function presentState(capture: Capture, databases: readonly CapturedDatabase[] = []): RecordedState {
-  return {
-    commit: '',
-    head: capture.head.commit ?? '',
-    files: capture.files,
-    staged: capture.staged,
-    ...parseState(capture.state),
-    skipped: new Set(capture.skipped.map(({ path }) => path)),
-    databases: [...databases],
-  };
-}
-
 async function planOnce(
   context: Context,
   request: RestoreRequest,
@@ -206,7 +127,7 @@ async function planOnce(
   { target, base }: Wanted,
   also: readonly BytePath[],
 ): Promise<FilePlan> {
-  if (!request.files) return { entries: [], protected: [], createDirs: [], removeDirs: [] };
+  if (!request.files) return emptyPlan();
   const present = presentState(capture);
   const protect = await protections(context, target, present.gitlinks.keys());
   const history = 'source' in request.target && request.target.source === 'history';
@@ -219,7 +140,30 @@ async function planOnce(
   };
   const plan = await planTowards(context, present, target, base, rules);
   const within = leaveAlone(plan, await leftOut(context, plan, target), outsideReason);
-  return protectObstacles(context, within, also);
+  // A commit says nothing of untracked files in any case, and of the tracked ones it says all.
+  const left = history ? within : await leaveIgnoredThen(context, within, target);
+  return fitToDisk(context, left, also);
+}
+
+/** What is kept may be in the way of something else. */
+function keepChanges(
+  context: Context,
+  plan: FilePlan,
+  kept: ReadonlySet<BytePath>,
+  also: readonly BytePath[],
+): FilePlan {
+  if (kept.size === 0) return plan;
+  const left = leaveAlone(plan, kept, 'it has uncommitted changes (--keep-changes)');
+  return fitToDisk(context, left, [...also, ...kept]);
+}
+
+/** What is on disk decides what can be done. */
+function fitToDisk(
+  { repository: { worktree } }: Context,
+  plan: FilePlan,
+  also: readonly BytePath[],
+): FilePlan {
+  return settleFolders(worktree, protectObstacles(worktree, plan, also));
 }
 
 async function planTowards(
@@ -235,14 +179,6 @@ async function planTowards(
   const merged = await mergeStates(repository, config, sides, rules);
   const plan = await planFiles(repository, now, merged.target, rules, merged.changes);
   return { ...plan, conflicts: merged.conflicts, contents: merged.contents };
-}
-
-function scopeOf(context: Context, request: RestoreRequest): Scope {
-  if (request.pathspecs.length === 0) return {};
-  const plainFolders = request.pathspecs
-    .filter((pathspec) => !hasMagic(pathspec))
-    .flatMap((pathspec) => placeOf(context.repository, pathspec) ?? []);
-  return { pathspecs: request.pathspecs, cwd: request.cwd, plainFolders };
 }
 
 /** Paths that no restore of files touches: registered databases, and what a sparse checkout left out. */
@@ -262,109 +198,4 @@ async function protections(
     if (then.has(path)) return 'it was a registered database then; register it again to restore it';
     return sparse(path, action);
   };
-}
-
-function obstaclesToRecord(context: Context, plan: FilePlan): BytePath[] {
-  const found = findObstacles(context.repository.worktree, plan.entries);
-  return [...new Set(found.filter(({ kind }) => kind === 'file').map(({ path }) => path))];
-}
-
-/** What is in the way and cannot be recorded stays, and so does what was to come in its place. */
-function protectObstacles(context: Context, plan: FilePlan, also: readonly BytePath[]): FilePlan {
-  const recorded = new Set(also);
-  const blocked = new Map<BytePath, string>();
-  for (const obstacle of findObstacles(context.repository.worktree, plan.entries)) {
-    if (obstacle.kind === 'file' && !recorded.has(obstacle.path) && also.length === 0) continue; // recorded before the next look
-    const what = {
-      file: 'a file that could not be recorded',
-      folder: 'a folder that holds unrecorded files',
-      special: 'a socket, pipe or device',
-    }[obstacle.kind];
-    blocked.set(obstacle.of, `${what} is in its place`);
-  }
-  if (blocked.size === 0) return plan;
-  const entries = plan.entries.filter(({ path }) => !blocked.has(path));
-  return {
-    ...plan,
-    entries,
-    protected: [...plan.protected, ...[...blocked].map(([path, reason]) => ({ path, reason, missed: true }))],
-  };
-}
-
-/** The databases in scope as they are now. */
-async function currentCopies(context: Context, request: RestoreRequest): Promise<DatabaseCaptures> {
-  const { repository, config } = context;
-  const names = request.databases.all ? config.databases.map(({ name }) => name) : request.databases.names;
-  if (names.length === 0) return { captured: [], failed: [] };
-  const { captureNow } = await import('../databases/present.ts');
-  return captureNow(repository, {
-    ...config,
-    databases: config.databases.filter(({ name }) => names.includes(name)),
-  });
-}
-
-/** Error: `noMatch` for a path that is a registered database's: it is none of the files. */
-function refuseDatabasePaths({ repository, config }: Context, request: RestoreRequest): void {
-  for (const pathspec of request.pathspecs.filter((candidate) => !hasMagic(candidate))) {
-    const place = placeOf(repository, pathspec);
-    const database = config.databases.find(
-      ({ path: file }) =>
-        file !== undefined && place === placeOf({ ...repository, prefix: '' }, followLinks(file)),
-    );
-    if (place === undefined || database === undefined) continue;
-    throw new PitrError(
-      'noMatch',
-      `"${pathspec}" is the registered database "${database.name}", which is not restored as a file; nothing was changed.`,
-      {
-        hints: [
-          `Restore it as a database: --db ${database.name}`,
-          'What snapshots from before it was registered hold as a file: --into <folder>',
-        ],
-      },
-    );
-  }
-}
-
-/** Error: `noMatch` for a pathspec that fits nothing, neither now nor then. */
-async function requireMatches(
-  context: Context,
-  request: RestoreRequest,
-  capture: Capture,
-  target: RecordedState,
-): Promise<void> {
-  const { repository } = context;
-  const none = emptyTree(repository);
-  for (const pathspec of request.pathspecs) {
-    const matches = async (tree: string) => {
-      if (tree === '') return false;
-      const args = ['diff-tree', '-r', '--quiet', '--end-of-options', none, tree, '--', pathspec];
-      const options = { cwd: request.cwd, env: objectStore(repository), okCodes: [0, 1] };
-      return (await git(args, options)).code === 1;
-    };
-    if (
-      /^:[!^]|^:\(.*exclude/.test(pathspec) ||
-      (await matches(target.files)) ||
-      (await matches(capture.files))
-    )
-      continue;
-    const plain = scopeOf(context, { ...request, pathspecs: [pathspec] }).plainFolders?.[0];
-    const folders = [...presentState(capture).emptyDirs, ...target.emptyDirs];
-    if (plain !== undefined && folders.some((dir) => isWithin(dir, plain))) continue;
-    const skipped = [...target.skipped, ...capture.skipped.map(({ path }) => path)].map(unquotePath);
-    if (plain !== undefined && skipped.includes(plain)) {
-      throw new PitrError('noMatch', `"${pathspec}" was left out of the snapshot; nothing was changed.`, {
-        hints: ['git pitr show names the reason.'],
-      });
-    }
-    throw new PitrError(
-      'noMatch',
-      `"${pathspec}" matches no file, neither now nor in that snapshot; nothing was changed.`,
-      {
-        hints: [
-          'Paths are relative to the current folder.',
-          'git pitr list --path <path> shows the snapshots that changed a path.',
-        ],
-      },
-    );
-  }
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { worktreeContext } from '../capture/capture.ts';
 import { shadowGit } from '../capture/context.ts';
@@ -6,9 +6,10 @@ import { isSparse } from '../capture/sparse.ts';
 import { type BytePath, isWithin, onDisk } from '../git/paths.ts';
 import { git, type GitOptions, gitText, splitNul } from '../git/run.ts';
 import { diffTrees, resolveTree } from '../git/trees.ts';
-import { ensurePrivateDir, randomId, readFileIfThere } from '../system/files.ts';
+import { readFileIfThere } from '../system/files.ts';
 import type { FileAction, FilePlan } from './plan.ts';
 import type { Context } from './request.ts';
+import { inScratch, indexPaths } from './scratch.ts';
 import type { RecordedState } from './target.ts';
 
 export const outsideReason = 'it is outside the sparse checkout';
@@ -79,33 +80,23 @@ async function outsidePatterns(
 ): Promise<Set<BytePath>> {
   const patterns = readFileIfThere(path.join(repository.gitDir, 'info', 'sparse-checkout'));
   if (patterns === undefined) return new Set();
-  const dir = path.join(repository.lineDir, 'scratch', randomId());
-  const [gitDir, cwd] = [path.join(dir, 'git'), path.join(dir, 'files')];
-  ensurePrivateDir(gitDir);
-  for (const name of [cwd, ...['objects', 'refs', 'info'].map((name) => path.join(gitDir, name))])
-    mkdirSync(name);
-  try {
+  return inScratch(repository, async ({ gitDir, options: plain }) => {
     writeFileSync(path.join(gitDir, 'info', 'sparse-checkout'), patterns);
-    writeFileSync(path.join(gitDir, 'HEAD'), 'ref: refs/heads/none\n');
     const cone = config.git.get('core.sparsecheckoutcone') ?? 'true';
     const options: GitOptions = {
-      cwd,
-      env: { GIT_DIR: gitDir, GIT_WORK_TREE: cwd },
+      ...plain,
       config: [
         ['core.sparseCheckout', 'true'],
         ['core.sparseCheckoutCone', cone === '' ? 'true' : cone],
       ],
     };
     const blob = await gitText(['hash-object', '-w', '--stdin'], { ...options, input: '' });
-    const input = paths.map((file) => `100644 ${blob} 0\t${file}\0`).join('');
-    await git(['update-index', '-z', '--index-info'], { ...options, input: Buffer.from(input, 'latin1') });
+    await indexPaths(options, paths, blob);
     const tree = await gitText(['write-tree'], options);
     await git(['read-tree', '--empty'], options);
     await git(['read-tree', '-m', '-u', tree], options);
     return new Set(flaggedIn((await git(['ls-files', '-z', '-t'], options)).stdout));
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
+  });
 }
 
 /** The tracked paths of a nested repository with a sparse checkout, and those of them that it leaves out. */

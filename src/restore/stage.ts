@@ -1,4 +1,4 @@
-import { stageBesideFiles } from '../capture/scan.ts';
+import { stageBesideFiles } from '../capture/others.ts';
 import { createHash } from '../system/crypto.ts';
 import { closeSync, mkdirSync, openSync, rmSync, statSync, symlinkSync, writeSync } from 'node:fs';
 import path from 'node:path';

@@ -17,7 +17,7 @@ import { type BytePath, displayPath, onDisk } from '../git/paths.ts';
 import { nullOid, type Repository } from '../git/repository.ts';
 import { git } from '../git/run.ts';
 import { crashPoint } from '../system/crashPoint.ts';
-import { syncDir } from '../system/files.ts';
+import { syncDir, syncFile } from '../system/files.ts';
 import { type IndexChange, type IndexSide, sameIndexSide } from './indexPlan.ts';
 import type { Context } from './request.ts';
 
@@ -203,6 +203,8 @@ async function reapplySparse(repository: Repository, index: string): Promise<voi
 /** Puts the new index in the place of the old one. False when that has been written anew meanwhile. */
 async function replaceIndex(repository: Repository, built: BuiltIndex): Promise<boolean> {
   const { index, lock, fresh } = placesOf(repository);
+  // git has only sent it on its way to the disk: an index that a loss of power leaves empty stops the user's git.
+  syncFile(fresh);
   for (;;) {
     await requireIndexFree(repository);
     if (takeIndexLock(fresh, lock)) break;

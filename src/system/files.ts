@@ -69,7 +69,11 @@ export function removeFileDurably(file: string): void {
 }
 
 export function syncDir(dir: string): void {
-  const handle = openSync(dir, 'r');
+  syncFile(dir);
+}
+
+export function syncFile(file: string): void {
+  const handle = openSync(file, 'r');
   try {
     fsyncSync(handle);
   } finally {

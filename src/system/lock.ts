@@ -1,6 +1,7 @@
 import {
   linkSync,
   openSync,
+  readdirSync,
   closeSync,
   renameSync,
   rmSync,
@@ -178,6 +179,16 @@ function takeOver(file: string, stale: Holder, mine: Holder): boolean {
     }
     const claimant = readHolder(claim);
     if (claimant === undefined || !isStale(claim, claimant)) return false;
+  }
+}
+
+/** Removes what dead processes left of their attempts to take a lock; the lock itself stays. */
+export function removeDeadAttempts(file: string): void {
+  const [folder, start] = [path.dirname(file), `${path.basename(file)}.`];
+  for (const name of readdirSync(folder).filter((candidate) => candidate.startsWith(start))) {
+    const attempt = path.join(folder, name);
+    const holder = readHolder(attempt);
+    if (holder !== undefined && isStale(attempt, holder)) rmSync(attempt, { force: true });
   }
 }
 

@@ -11,7 +11,8 @@ export function ownedName(): string {
   return [pid, started, namespace, host.replace(/[^\w-]/g, '_'), randomId()].join('.');
 }
 
-const pattern = /^(\d+)\.(\d*)\.(\d*)\.([\w-]*)\.[0-9a-f]{12}$/;
+/** At the end of a name: words may come before it, as in `.git-pitr-stage-<owner>`. */
+const pattern = /(?:^|-)(\d+)\.(\d*)\.(\d*)\.([\w-]*)\.[0-9a-f]{12}$/;
 
 /** Far longer than any restore takes: for scratch of another machine, and names of an earlier version. */
 const expiry = 24 * 3600 * 1000;
@@ -25,7 +26,7 @@ export function removeAbandoned(folder: string, isOurs: (name: string) => boolea
 }
 
 function isAbandoned(file: string): boolean {
-  const [, pid, started = '', namespace = '', host] = pattern.exec(ownerPart(path.basename(file))) ?? [];
+  const [, pid, started = '', namespace = '', host] = pattern.exec(path.basename(file)) ?? [];
   const here = thisProcess();
   if (
     pid !== undefined &&
@@ -35,11 +36,6 @@ function isAbandoned(file: string): boolean {
     return !isAlive({ pid: Number(pid), started });
   const stat = lstatSync(file, { throwIfNoEntry: false });
   return stat !== undefined && Date.now() - stat.mtimeMs > expiry;
-}
-
-/** A name may have words before the owner's: `.git-pitr-stage-<owner>`. */
-function ownerPart(name: string): string {
-  return name.replace(/^\D+-(?=\d+\.)/, '');
 }
 
 function namesIn(folder: string): string[] {

@@ -84,7 +84,30 @@ export async function endOrphans(folder: string): Promise<void> {
 }
 
 function processesIn(folder: string): number[] {
-  return allProcesses().filter((pid) => pid !== process.pid && worksIn(pid, folder));
+  return allProcesses().filter((pid) => pid !== process.pid && worksIn(pid, folder) && isOrphan(pid, folder));
+}
+
+/** True unless a node process started it, or started what started it: then somebody waits for it, without the lock. */
+function isOrphan(pid: number, folder: string): boolean {
+  let parent = parentOf(pid);
+  while (parent > 1 && worksIn(parent, folder)) parent = parentOf(parent);
+  return parent <= 1 || programOf(parent) !== programOf(process.pid);
+}
+
+function parentOf(pid: number): number {
+  try {
+    return Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0);
+  } catch {
+    return 0; // ended
+  }
+}
+
+function programOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return '';
+  }
 }
 
 /** The environment of a process: empty for one that has ended, and not readable for another user's. */

@@ -2,13 +2,17 @@ import { lstatSync, readdirSync, rmSync, type Stats, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { besideDatabase } from '../capture/capture.ts';
-import { stageBesideFiles } from '../capture/scan.ts';
+import { stageBesideFiles } from '../capture/others.ts';
 import type { Config } from '../config/config.ts';
 import { importDir } from '../git/importPlace.ts';
+import { setRefs } from '../git/refs.ts';
 import type { Repository } from '../git/repository.ts';
 import { git } from '../git/run.ts';
+import { removeDeadAttempts } from '../system/lock.ts';
 import { removeAbandoned } from '../system/owned.ts';
 import { endOrphans, openFilesIn } from '../system/processes.ts';
+import { lockFile } from './early.ts';
+import { holdRefs } from './keep.ts';
 
 /**
  * What a killed git-pitr leaves behind: its own git processes, scratch folders, half-written objects, a lock on the
@@ -20,6 +24,7 @@ import { endOrphans, openFilesIn } from '../system/processes.ts';
 export async function cleanUpAfter(repository: Repository, config: Config, diedSince: number): Promise<void> {
   await endOrphans(repository.lineDir);
   removeScratch(repository, config);
+  removeDeadAttempts(lockFile(repository));
   releaseIndex(repository);
   await dropHolds(repository);
   await removeHalfObjects(repository, diedSince);
@@ -56,14 +61,18 @@ function releaseIndex({ gitDir, lineDir }: Repository): void {
 async function dropHolds(repository: Repository): Promise<void> {
   const { line, lineDir, worktree } = repository;
   const interrupted = lstatSync(path.join(lineDir, 'journal.json'), { throwIfNoEntry: false }) !== undefined;
-  const own = [`refs/pitr/incoming/snapshot-${line}`];
+  const own: string[] = holdRefs(repository);
   if (!interrupted) own.push(`refs/pitr/incoming/merged-${line}`);
   const { stdout } = await git(['for-each-ref', '--format=%(refname)', ...own], { cwd: worktree });
   const found = stdout
     .toString('utf8')
     .split('\n')
     .filter((name) => own.includes(name));
-  for (const ref of found) await git(['update-ref', '--no-deref', '-d', ref], { cwd: worktree });
+  if (found.length > 0)
+    await setRefs(
+      repository,
+      found.map((ref) => `delete ${ref}`),
+    );
 }
 
 /**

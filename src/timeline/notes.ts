@@ -17,7 +17,7 @@ export type Notes =
 export async function inspectNotes(repository: Repository): Promise<Notes> {
   const { stdout, stderr, code } = await git(
     ['ls-tree', '-r', '--full-tree', '--format=%(objectsize)', '--end-of-options', notesRef],
-    { cwd: repository.worktree, okCodes: [0, 128] },
+    { cwd: repository.worktree, okCodes: [0, 1, 128] },
   );
   if (code !== 0) {
     // Without a single note there is no ref yet.

@@ -13,7 +13,7 @@ import { crashPoint } from '../system/crashPoint.ts';
 import { warmCrypto } from '../system/crypto.ts';
 import { randomId, writeFileWhole } from '../system/files.ts';
 import { timeZoneName } from '../system/clock.ts';
-import { keepAfter, keepBefore, type NewObjects } from './keep.ts';
+import { dropHolds, keepAfter, keepBefore, type NewObjects } from './keep.ts';
 import { maxReason } from './limits.ts';
 import { formatMessage } from './message.ts';
 import { measure } from './measure.ts';
@@ -38,7 +38,7 @@ export interface SnapshotRequest {
   startedAt: number;
   /** The line's tip, asked for while the working tree was read: the lock keeps it from moving, but for other tools. */
   tip: Promise<Tip>;
-  /** `packStamp` from before anything of the capture was written. */
+  /** `gcStamp` from before anything of the capture was written. */
   packs: string;
 }
 
@@ -150,31 +150,7 @@ async function writeSnapshot(
 ): Promise<Recorded | undefined> {
   const measured = await measure(repository, tip.files, request);
   const snapshot = describe(request, measured);
-  const stream = new ImportStream();
-  const scratch = `refs/pitr/incoming/${snapshot.id}`;
-  const mark = stream.commit({
-    branch: scratch,
-    epochMs: request.epochMs,
-    message: formatMessage(snapshot),
-    from: tip.commit || undefined,
-    clear: true,
-  });
-  if (request.capture.files !== '') stream.put('040000', request.capture.files, 'files');
-  if (request.capture.staged !== '') stream.put('040000', request.capture.staged, 'staged');
-  if (request.capture.conflicts !== '') stream.put('040000', request.capture.conflicts, 'conflicts');
-  for (const [name, content] of stateBlobs(request)) stream.putInline(`state/${name}`, content);
-  for (const { name, tree } of request.databases) stream.put('040000', tree, `databases/${name}`);
-  stream.text(`get-mark ${mark}`);
-  stream.text(`ls ${mark} ""`);
-  const notes = stream.commit({
-    branch: `${scratch}-notes`,
-    epochMs: request.epochMs,
-    message: `Note of snapshot ${snapshot.id}\n`,
-    from: tip.notes || undefined,
-  });
-  stream.note(mark, `${JSON.stringify(noteOf(snapshot, request), null, 1)}\n`);
-  stream.text(`get-mark ${notes}`);
-  const [commit = '', listing = '', notesCommit = ''] = await stream.run(repository);
+  const { commit, listing, notes, notesBefore } = await importSnapshot(repository, request, snapshot, tip);
   if (!listing.includes(root)) {
     throw new PitrError(
       'integrity',
@@ -182,16 +158,16 @@ async function writeSnapshot(
     );
   }
   crashPoint('snapshot-written');
-  const objects = { tips: [commit, notesCommit], before: [tip.commit, tip.notes] };
+  const objects: NewObjects = { tips: [commit, notes], before: [tip.commit, notesBefore] };
   const held = await keepBefore(repository, objects, request.packs);
   const moved = await updateRefs(repository, [
     { ref: timelineRef(repository), to: commit, from: tip.commit },
-    { ref: notesRef, to: notesCommit, from: tip.notes },
+    { ref: notesRef, to: notes, from: tip.notes },
   ]);
   if (moved) crashPoint('refs-moved');
-  if (held !== undefined) await updateRefs(repository, [{ ref: held, to: '', from: commit }]);
+  if (held) await dropHolds(repository);
   if (!moved) return undefined;
-  if (held === undefined) await keepOrTakeBack(repository, objects, tip);
+  if (!held) await keepOrTakeBack(repository, objects, tip);
   const { id, type, trigger, time, files, bytes } = snapshot;
   const trailers = { id, type, trigger, time, schema: 1, subject: '' };
   writeTotals(repository, {
@@ -207,12 +183,72 @@ async function writeSnapshot(
   return { created: true, id, commit, time, snapshot: { ...snapshot, commit } };
 }
 
+interface Imported {
+  commit: string;
+  /** What `ls` says of its tree. */
+  listing: string;
+  /** The notes commit, and the one before it. */
+  notes: string;
+  notesBefore: string;
+}
+
+/** Writes the commit and its note. Notes that are damaged begin anew: they must not keep a snapshot from being taken. */
+async function importSnapshot(
+  repository: Repository,
+  request: SnapshotRequest,
+  snapshot: Snapshot,
+  tip: Tip,
+): Promise<Imported> {
+  try {
+    return await importBoth(repository, request, snapshot, tip.commit, tip.notes);
+  } catch (error) {
+    const { inspectNotes } = await import('./notes.ts');
+    if (tip.notes === '' || (await inspectNotes(repository)).kind !== 'broken') throw error;
+    return importBoth(repository, request, snapshot, tip.commit, '');
+  }
+}
+
+async function importBoth(
+  repository: Repository,
+  request: SnapshotRequest,
+  snapshot: Snapshot,
+  parent: string,
+  notesBefore: string,
+): Promise<Imported> {
+  const stream = new ImportStream();
+  const scratch = `refs/pitr/incoming/${snapshot.id}`;
+  const mark = stream.commit({
+    branch: scratch,
+    epochMs: request.epochMs,
+    message: formatMessage(snapshot),
+    from: parent || undefined,
+    clear: true,
+  });
+  if (request.capture.files !== '') stream.put('040000', request.capture.files, 'files');
+  if (request.capture.staged !== '') stream.put('040000', request.capture.staged, 'staged');
+  if (request.capture.conflicts !== '') stream.put('040000', request.capture.conflicts, 'conflicts');
+  for (const [name, content] of stateBlobs(request)) stream.putInline(`state/${name}`, content);
+  for (const { name, tree } of request.databases) stream.put('040000', tree, `databases/${name}`);
+  stream.text(`get-mark ${mark}`);
+  stream.text(`ls ${mark} ""`);
+  const notesMark = stream.commit({
+    branch: `${scratch}-notes`,
+    epochMs: request.epochMs,
+    message: `Note of snapshot ${snapshot.id}\n`,
+    from: notesBefore || undefined,
+  });
+  stream.note(mark, `${JSON.stringify(noteOf(snapshot, request), null, 1)}\n`);
+  stream.text(`get-mark ${notesMark}`);
+  const [commit = '', listing = '', notes = ''] = await stream.run(repository);
+  return { commit, listing, notes, notesBefore };
+}
+
 /** A snapshot with a hole is never listed. */
 async function keepOrTakeBack(repository: Repository, objects: NewObjects, tip: Tip): Promise<void> {
   try {
     await keepAfter(repository, objects);
   } catch (error) {
-    const [commit = '', notes = ''] = objects.tips;
+    const [commit, notes] = objects.tips;
     await updateRefs(repository, [
       { ref: timelineRef(repository), to: tip.commit, from: commit },
       { ref: notesRef, to: tip.notes, from: notes },

@@ -8,13 +8,14 @@ import { type Config, readConfig } from '../config/config.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
 import { type BytePath, bytePath } from '../git/paths.ts';
+import { gcStamp } from '../git/gc.ts';
+import { inQuarantine } from '../git/quarantine.ts';
 import { allowPrestart, dismissPrestarted } from '../git/prestart.ts';
 import type { Repository } from '../git/repository.ts';
 import { currentTime } from '../system/clock.ts';
 import { crashPoint } from '../system/crashPoint.ts';
 import { progressOf } from '../system/progress.ts';
 import { type Lock, takeLock } from '../system/lock.ts';
-import { packStamp } from './keep.ts';
 import { maxMessage } from './limits.ts';
 import { prestartRecording, recordSnapshot, type Recorded, type SnapshotRequest } from './record.ts';
 import type { Snapshot, SnapshotType } from './snapshot.ts';
@@ -101,7 +102,9 @@ export async function takeSnapshotLocked(
   const { early: _, capture: __, ...anew } = options;
   try {
     return await retryIfLost(repository, (isAgain) =>
-      takeOnce(repository, config, isAgain ? anew : options, epochMs, startedAt),
+      isAgain
+        ? inQuarantine(repository, (apart) => takeOnce(apart, config, anew, epochMs, startedAt))
+        : takeOnce(repository, config, options, epochMs, startedAt),
     );
   } finally {
     dismissPrestarted();
@@ -119,7 +122,7 @@ async function takeOnce(
   startedAt: number,
 ): Promise<Taken> {
   const { early, also } = options;
-  const packs = packStamp(repository);
+  const packs = gcStamp(repository);
   const refs = early?.refs ?? (options.capture === undefined ? readRefs(repository) : undefined);
   const tip = early?.tip ?? readTip(repository, refs);
   tip.catch(() => {}); // awaited when it is used
@@ -131,7 +134,8 @@ async function takeOnce(
       refs,
       onChange: () => {
         void early?.actual();
-        void prestartRecording(repository);
+        // Whoever needs what could not be started starts it, and meets the error (a full disk) where it is told.
+        prestartRecording(repository).catch(() => {});
       },
     }));
   crashPoint('captured');

@@ -151,3 +151,32 @@ test('ignore files in folders, negations, and rules that begin with a dash hold 
     ['.gitignore', 'a.txt', 'deep/top-only', 'keep.o', 'lib/.gitignore', 'lib/x.c'].toSorted(),
   );
 });
+
+test('a file that is tracked and ignored, and comes back after it was gone, is recorded again', () => {
+  const repository = scratchRepository({ files: { 'kept.log': 'then\n', 'a.txt': 'a\n' }, commit: true });
+  repository.write('.gitignore', '*.log\n');
+  repository.remove('kept.log');
+  expect(names(repository)).toEqual(['.gitignore', 'a.txt']);
+  repository.write('kept.log', 'back\n');
+  expect(names(repository)).toEqual(['.gitignore', 'a.txt', 'kept.log']);
+});
+
+test('a file that has changed and is ignored since the last snapshot leaves the next one', () => {
+  const repository = scratchRepository({ files: { 'a.txt': 'a\n' }, commit: true });
+  repository.write('x.log', 'then\n', 0o600);
+  expect(names(repository)).toEqual(['a.txt', 'x.log']);
+  repository.write('x.log', 'changed, and longer\n');
+  repository.write('.gitignore', '*.log\n');
+  const { snapshot: taken } = snapshot(repository.path);
+  expect([...recordedFiles(repository.path, taken.commit).keys()]).toEqual(['.gitignore', 'a.txt']);
+  expect(recordedState(repository.path, taken.commit, 'permissions')).toBe('');
+});
+
+test('a folder is not called empty when its only file is tracked and in an ignored folder', () => {
+  const repository = scratchRepository({ files: { '.gitignore': '*.log\n' }, commit: true });
+  snapshot(repository.path);
+  repository.write('folder/some.log/a', 'a\n');
+  repository.git('add', '--force', '.');
+  const { snapshot: taken } = snapshot(repository.path);
+  expect(recordedState(repository.path, taken.commit, 'empty-dirs')).toBe('');
+});

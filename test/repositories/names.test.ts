@@ -255,3 +255,13 @@ test('folders nested 300 deep, empty and not', () => {
   });
   expect(plan.directories.create).toEqual([`empty/${deep}`]);
 });
+
+test('a folder that became a link to a repository, the worktree itself even, is a link', () => {
+  const repository = plain();
+  const { plan } = roundTrip(repository.path, () => {
+    repository.remove('dir');
+    repository.symlink('dir', '.');
+  });
+  expect(plan.delete.map((entry) => entry.path)).toEqual(['dir']);
+  expect(plan.create.map((entry) => entry.path)).toEqual(['dir/b.txt', 'dir/sub/c.txt']);
+});

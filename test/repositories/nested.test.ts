@@ -264,3 +264,28 @@ test('a nested repository whose folder has no UTF-8 name is left out with the re
   pitr(repository.path, ['restore', '--snapshot', 'latest', '--yes']);
   expect(hashTree(repository.path)).toEqual(before);
 });
+
+test('a nested repository in the place of what was a file then is left alone as a whole', () => {
+  const repository = outer();
+  repository.write('lib', 'a file then\n');
+  snapshot(repository.path);
+  repository.remove('lib');
+  const inner = nest(repository, 'lib/inner');
+  const before = frozen(inner);
+  const { plan } = pitr(repository.path, ['restore', '--snapshot', 'latest', '--yes', '--json'], {
+    expectCode: 3,
+  }).json<ReturnType<typeof restore>>();
+  expect(frozen(inner)).toEqual(before);
+  expect(plan.delete).toEqual([]);
+  expect(plan.protected.map((entry) => entry.path)).toEqual(['lib/inner', 'lib']);
+});
+
+test('a nested repository without files is not listed as a folder to remove', () => {
+  const repository = outer();
+  snapshot(repository.path);
+  const bare = nest(repository, 'lib/nothing', true);
+  rmSync(path.join(bare, 'inner.txt'));
+  const { plan } = restore(repository.path);
+  expect(plan.directories.remove).toEqual([]);
+  expect(existsSync(path.join(bare, '.git'))).toBe(true);
+});

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { captureWorktree } from '../../capture/capture.ts';
 import { retryIfLost } from '../../capture/retry.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
+import { objectReader } from '../../git/objectReader.ts';
 import { requirePathspecs } from '../../git/pathspecs.ts';
 import type { Repository } from '../../git/repository.ts';
 import { gitOnTerminal } from '../../git/terminal.ts';
@@ -27,6 +28,7 @@ export async function run({ operands, paths, options }: Arguments, terminal: Ter
   const { repository, config } = await openHere();
   const names = (options['db'] ?? []) as readonly string[];
   refuseBesideDatabases(names, paths, options);
+  if (names.length > 0) objectReader(repository).begin();
   const { snapshots } = await readCatalog(repository, { trailersOnly: names.length > 0 });
   const now = new Date(currentTime());
   const select = (selector: string) =>

@@ -142,7 +142,7 @@ export async function openForReading(live: string): Promise<Connection> {
   }
 }
 
-export function isEmpty(connection: Connection): boolean {
+function isEmpty(connection: Connection): boolean {
   try {
     return connection.pragma('page_count', { simple: true }) === 0;
   } catch {

@@ -5,9 +5,6 @@ import {
   existsSync,
   linkSync,
   mkdirSync,
-  openSync,
-  closeSync,
-  fsyncSync,
   rmSync,
   statSync,
 } from 'node:fs';
@@ -15,7 +12,7 @@ import path from 'node:path';
 import { besideDatabase } from '../../capture/capture.ts';
 import { PitrError } from '../../errors.ts';
 import { crashPoint } from '../../system/crashPoint.ts';
-import { syncDir } from '../../system/files.ts';
+import { syncDir, syncFile } from '../../system/files.ts';
 import { ownedName } from '../../system/owned.ts';
 import type { EngineContext } from '../engine.ts';
 import { readHeader } from './header.ts';
@@ -77,13 +74,4 @@ function holdsData(file: string): boolean {
   if (!existsSync(file) || statSync(file).size === 0) return false;
   // A journal kept by journal_mode = PERSIST begins with zeros once its transaction is done.
   return !file.endsWith('-journal') || readHeader(file, 8).some((byte) => byte !== 0);
-}
-
-function syncFile(file: string): void {
-  const handle = openSync(file, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
 }

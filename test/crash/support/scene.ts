@@ -120,6 +120,14 @@ export class Scene {
     return ['restore', '--snapshot', this.ids.get(this.other) ?? '', '--all', '--staged', '--yes'];
   }
 
+  /** The tree of its snapshot: equal states have equal ones. */
+  treeOf(name: string): string {
+    const { snapshot } = pitr(this.path, ['show', '--json', this.ids.get(name) ?? '']).json<{
+      snapshot: { commit: string };
+    }>();
+    return this.repository.git('rev-parse', `${snapshot.commit}^{tree}`);
+  }
+
   /** Writes a snapshot into a folder and compares. */
   requireRestorable(name: string): void {
     const into = path.join(scratchFolder(), 'into');

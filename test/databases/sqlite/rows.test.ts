@@ -106,7 +106,7 @@ describe('the rows that differ are those that SQL finds', () => {
     },
   ];
   for (const { name, change } of steps) {
-    it(name, async () => {
+    it(`${name}: as SQL has it`, async () => {
       const { told: lines, bySql } = await compared(filled, change, [t]);
       expect(lines).toEqual(bySql);
     });

@@ -70,7 +70,7 @@ function isText(note: Forgery['note']): note is string | Buffer {
   return typeof note === 'string' || Buffer.isBuffer(note);
 }
 
-export function noteOn(repository: TestRepository, commit: string, text: string | Buffer): void {
+function noteOn(repository: TestRepository, commit: string, text: string | Buffer): void {
   const blob = write(repository, 'blob', [text]);
   repository.git('notes', '--ref=pitr', 'add', '--force', '-C', blob, commit);
 }
