@@ -29,7 +29,7 @@ export async function capturePostgres(
     if (signature !== undefined && isUnchanged(context, previous, signature))
       return { ...previous, time: new Date(currentTime()).toISOString() };
   }
-  const { captured, signature } = await copyLive(context, address);
+  const { captured, signature } = await copyLive(context, address, previous?.tree);
   if (signature !== undefined) rememberState(context, captured, signature);
   return captured;
 }
@@ -45,14 +45,25 @@ export interface Copied {
 }
 
 /** Copies the live database. When all of it is what an earlier restore made, it is the copy that was restored. */
-export async function copyLive(context: EngineContext, address: Address): Promise<Copied> {
-  const copied = await copyDatabase(context, address);
+export async function copyLive(
+  context: EngineContext,
+  address: Address,
+  previous: string | undefined,
+): Promise<Copied> {
+  const copied = await copyDatabase(context, address, previous);
   const alias = aliasesOf(context).find(({ restored }) => restored === copied.captured.tree);
   return { ...copied, captured: { ...copied.captured, ...alias?.recorded } };
 }
 
-/** Copies the database at an address, whatever it is called there. */
-export async function copyDatabase(context: EngineContext, address: Address): Promise<Copied> {
+/**
+ * Copies the database at an address, whatever it is called there.
+ * @param previous the tree of a copy that is likely to hold most of it
+ */
+export async function copyDatabase(
+  context: EngineContext,
+  address: Address,
+  previous: string | undefined,
+): Promise<Copied> {
   const { name } = context.database;
   progressOf(context.repository)?.begin(`recording the database ${name}`);
   return withSnapshot(context, address, async (held) => {
@@ -73,7 +84,7 @@ export async function copyDatabase(context: EngineContext, address: Address): Pr
     const schema = await inRecordedWords(context, dumped);
     const parts = scriptParts({ client, schema, tables: copied, sequences }, counts);
     const about = await aboutOf(client, server.version);
-    const written = await writeText(context.repository, parts, { about });
+    const written = await writeText(context.repository, parts, { about, previous });
     const captured: CapturedDatabase = {
       name,
       engine: 'postgres',

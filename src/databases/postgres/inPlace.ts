@@ -38,7 +38,7 @@ export async function restoreInPlace(
     const wanted = await extensionsOf(context, target);
     // The list is older than the look at what there is: nothing is dropped that was not recorded.
     const drops = await dropStatements(client, wanted);
-    if ((await copyLive(context, address)).captured.tree !== now.tree) throw changed(target.name);
+    if ((await copyLive(context, address, now.tree)).captured.tree !== now.tree) throw changed(target.name);
     if (!(await sameLargeObjects(context, client, now))) throw changed(target.name);
 
     progressOf(context.repository)?.begin(`restoring the database ${target.name}`, { bytes: target.bytes });
@@ -140,7 +140,7 @@ async function checkObjects(
   address: Address,
   target: CapturedDatabase,
 ): Promise<void> {
-  const { captured, schema } = await copyDatabase(context, address);
+  const { captured, schema } = await copyDatabase(context, address, target.tree);
   const { tree, bytes, sha256 } = target;
   if (captured.tree === tree) return;
   const difference = await findDifferentObjects(context.repository, captured.tree, tree);

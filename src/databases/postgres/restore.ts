@@ -105,7 +105,7 @@ async function replace(
   const away = newName(context, address.database);
   const deadline = Date.now() + context.config.lockTimeout;
   const check = async () => {
-    const { captured, snapshot } = await copyLive(context, address);
+    const { captured, snapshot } = await copyLive(context, address, now.tree);
     if (captured.tree !== now.tree) throw changed(target.name);
     // Its own connection, and that of pg_dump.
     return { snapshot, connections: 2 + (await requireSameRows(context, address, kept)) };
@@ -150,7 +150,7 @@ async function requireSame(
   target: CapturedDatabase,
 ): Promise<void> {
   progressOf(context.repository)?.begin(`checking the database ${target.name}`);
-  const { captured, schema } = await copyDatabase(context, address);
+  const { captured, schema } = await copyDatabase(context, address, target.tree);
   const difference = await findDifference(context.repository, captured.tree, target.tree);
   if (difference !== undefined) {
     throw new PitrError(

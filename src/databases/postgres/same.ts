@@ -1,7 +1,7 @@
 import type { Repository } from '../../git/repository.ts';
 import { resolveTree } from '../../git/trees.ts';
 import { postData, preData, tableOfPart } from '../text/layout.ts';
-import { differentLines } from '../text/lines.ts';
+import { sameLines } from '../text/lines.ts';
 import { listTableParts } from '../text/reader.ts';
 import { partText } from './capture.ts';
 import { exactParts } from './script.ts';
@@ -53,7 +53,7 @@ async function differentRows(
     if (other.oid === oid) continue;
     const from = { tree: recorded, part };
     const to = { tree: restored, part: other.part };
-    for await (const _ of differentLines(repository, from, to)) return `the rows of ${table}`;
+    if (!(await sameLines(repository, from, to))) return `the rows of ${table}`;
   }
   for (const table of there.keys()) return `the table ${table}`;
   return undefined;

@@ -32,7 +32,7 @@ export function schemaObjects(text: string): SchemaObject[] {
 const identifier = String.raw`(?:"(?:[^"]|"")+"|[^\s",.()]+)`;
 
 /** A name as it is, from a name as SQL has it. */
-export function unquoted(name: string): string {
+function unquoted(name: string): string {
   return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
 }
 

@@ -2,7 +2,7 @@ import { PitrError } from '../../errors.ts';
 import { crashPoint } from '../../system/crashPoint.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
 import { sequencePart } from './script.ts';
-import { differentLines } from '../text/lines.ts';
+import { sameLines } from '../text/lines.ts';
 import { readText } from '../text/reader.ts';
 import { tableName } from '../text/layout.ts';
 import { writeText } from '../text/writer.ts';
@@ -160,8 +160,7 @@ class TableWork {
     const { tree } = await writeText(repository, [{ path: part, content: rows() }], {
       about: { engine: 'postgres' },
     });
-    for await (const _ of differentLines(repository, { tree: copy.tree, part }, { tree, part })) return true;
-    return false;
+    return !(await sameLines(repository, { tree: copy.tree, part }, { tree, part }));
   }
 
   async #dropForeignKeys(there: ReadonlyMap<string, Table>): Promise<ForeignKey[]> {

@@ -1,12 +1,14 @@
 import type { BytePath } from '../../git/paths.ts';
 import { type HashedEntry, hashObject, hashTree } from '../../git/hash.ts';
 import type { Repository } from '../../git/repository.ts';
+import { GitFailure } from '../../git/run.ts';
+import { listTree } from '../../git/trees.ts';
 import { createHash } from '../../system/crypto.ts';
 import { progressOf } from '../../system/progress.ts';
 import { importTree, putContent } from '../chunkImport.ts';
 import { ObjectChecker } from '../objects.ts';
 import { cutLines } from './cutter.ts';
-import { aboutFile, endsFolder, maxChunksPerFolder, numbered } from './layout.ts';
+import { aboutFile, endsFolder, maxChunksPerFolder, numbered, textRoot } from './layout.ts';
 
 /** Recording SQL text (`layout.ts`): streamed, cut by content, and only what the object store does not have written. */
 
@@ -31,6 +33,8 @@ export interface TextOptions {
   about: Readonly<Record<string, unknown>> & { engine: string };
   /** Further trees of the copy: name -> oid. */
   beside?: Readonly<Record<string, string>>;
+  /** The tree of an earlier copy: git need not be asked for what that holds. It decides only what is cheap. */
+  previous?: string | undefined;
 }
 
 /** Chunks in flight between hashing and writing: 2 MiB on average. */
@@ -43,10 +47,11 @@ const window = 32;
 export async function writeText(
   repository: Repository,
   parts: AsyncIterable<TextPart> | Iterable<TextPart>,
-  { about, beside = {} }: TextOptions,
+  { about, beside = {}, previous }: TextOptions,
 ): Promise<WrittenText> {
   const checker = new ObjectChecker(repository);
-  const run = new TextRun(repository, checker);
+  const known = await chunksOf(repository, previous);
+  const run = new TextRun(repository, (oid) => (known.has(oid) ? true : checker.has(oid)));
   async function* commands(): AsyncGenerator<Buffer | string> {
     yield* putContent(aboutFile, Buffer.from(`${JSON.stringify(about, undefined, 2)}\n`));
     for (const [name, tree] of Object.entries(beside)) yield `M 040000 ${tree} ${name}\n`;
@@ -60,12 +65,35 @@ export async function writeText(
   }
 }
 
+/** More are asked for one by one: 100,000 chunks are 6 GiB. */
+const maxKnown = 100_000;
+
+async function chunksOf(repository: Repository, tree: string | undefined): Promise<Set<string>> {
+  const known = new Set<string>();
+  if (tree === undefined) return known;
+  try {
+    for await (const { oid } of listTree(repository, tree, {
+      recursive: true,
+      sizes: false,
+      paths: [`${textRoot}/`],
+    })) {
+      known.add(oid);
+      if (known.size === maxKnown) break;
+    }
+  } catch (error) {
+    // What is not there (any more) is no help, and nothing to fail for.
+    if (!(error instanceof GitFailure)) throw error;
+    known.clear();
+  }
+  return known;
+}
+
 interface Chunk {
   folder: BytePath;
   name: string;
   oid: string;
   content: Buffer;
-  known: Promise<boolean>;
+  known: boolean | Promise<boolean>;
   /** It is the last one of its folder. */
   last: boolean;
 }
@@ -83,13 +111,14 @@ class TextRun {
   written = 0;
   readonly hash = createHash('sha256');
   readonly #repository: Repository;
-  readonly #checker: ObjectChecker;
+  readonly #has: (oid: string) => boolean | Promise<boolean>;
   readonly #waiting: Chunk[] = [];
   #folder: Folder = { path: '', entries: [], given: 0 };
 
-  constructor(repository: Repository, checker: ObjectChecker) {
+  /** @param has tells whether the object store has an object */
+  constructor(repository: Repository, has: (oid: string) => boolean | Promise<boolean>) {
     this.#repository = repository;
-    this.#checker = checker;
+    this.#has = has;
   }
 
   async *commands(parts: AsyncIterable<TextPart> | Iterable<TextPart>): AsyncGenerator<Buffer | string> {
@@ -124,7 +153,7 @@ class TextRun {
         name: numbered(index),
         oid,
         content: piece,
-        known: this.#checker.has(oid),
+        known: this.#has(oid),
         last,
       };
       index = last ? 0 : index + 1;
@@ -148,7 +177,7 @@ class TextRun {
     }
     if (!last) return;
     const tree = folder.given === 0 ? hashTree(this.#repository, folder.entries) : '';
-    if (tree !== '' && (await this.#checker.has(tree))) yield `M 040000 ${tree} ${path}\n`;
+    if (tree !== '' && (await this.#has(tree))) yield `M 040000 ${tree} ${path}\n`;
     else yield* given(folder, folder.entries.length);
   }
 }

@@ -78,7 +78,7 @@ describe.skipIf(postgresMissing !== undefined)(`PostgreSQL (${postgresMissing ??
     expect(sameState(wholeState('app'))).toEqual(sameState(changed));
   });
 
-  it('the recorded SQL rebuilds the database with plain git, tar and psql', async () => {
+  it('the command in docs/databases.md rebuilds the database with plain git, tar and psql', async () => {
     server.create('plain');
     server.sql('plain', everything);
     const place = await postgresPlace(server, 'plain');
@@ -89,7 +89,11 @@ describe.skipIf(postgresMissing !== undefined)(`PostgreSQL (${postgresMissing ??
       PGPORT: String(server.port),
       PGUSER: 'postgres',
     });
-    const command = `git archive ${copy.tree}:sql | tar -xO | psql -X -q -v ON_ERROR_STOP=1 -d rebuilt`;
+    const page = readFileSync(path.resolve(import.meta.dirname, '../../../docs/databases.md'), 'utf8');
+    const [shown = ''] = /^git archive .* psql .*$/m.exec(page) ?? [];
+    const command = shown
+      .replace('refs/pitr/main:databases/shop/sql', `${copy.tree}:sql`)
+      .replace('-d restored', '-d rebuilt');
     execFileSync('sh', ['-c', command], {
       cwd: place.git.path,
       env: environment,

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CapturedDatabase } from '../../../src/databases/engine.ts';
 import { postData, preData, tableName, tablePart } from '../../../src/databases/text/layout.ts';
-import { differentLines } from '../../../src/databases/text/lines.ts';
+import { differentLines, sameLines } from '../../../src/databases/text/lines.ts';
 import { listTableParts, readAbout, readText, writeScript } from '../../../src/databases/text/reader.ts';
 import { type TextPart, writeText, type WrittenText } from '../../../src/databases/text/writer.ts';
 import { scratchFolder } from '../../support/scratch.ts';
@@ -166,8 +166,10 @@ describe('the lines in which two copies differ', () => {
       { tree: a.tree, part },
       { tree: b.tree, part },
     ];
+    const same = await sameLines(where.repository, before, after);
     for await (const { side, line } of differentLines(where.repository, before, after))
       found.push(`${side} ${line.toString()}`);
+    expect(same).toBe(found.length === 0);
     return found;
   }
 
@@ -193,6 +195,7 @@ describe('the lines in which two copies differ', () => {
           for (let n = count(from).get(one) ?? 0; n < times; n++) expected.push(`to ${one}`);
         const found = await differ(where, bytes(from), bytes(to));
         expect(found.toSorted()).toEqual(expected.toSorted());
+        expect(await differ(where, bytes(from), bytes(from.toReversed()))).toEqual([]);
       }),
       { numRuns: 12 },
     );
