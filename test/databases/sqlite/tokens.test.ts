@@ -3,7 +3,7 @@ import { SqlScanner, terminated } from '../../../src/databases/sqlite/text/token
 
 const text = `a; 'b;''c' "d;" \`e;\` [f;] -- g;
 h; /* i;*/ j;/**/ - / k;`;
-const found = [...text].flatMap((char, at) =>
+const found = Array.from({ length: text.length }, (_, at) => text.charAt(at)).flatMap((char, at) =>
   char === ';' && /[ahjk]/.test(text.charAt(at - 1)) ? [at] : [],
 );
 
