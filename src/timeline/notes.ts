@@ -1,6 +1,9 @@
+import path from 'node:path';
 import { objectReader } from '../git/objectReader.ts';
 import { notesRef, type Repository } from '../git/repository.ts';
+import { readTree } from '../git/treeEntries.ts';
 import { git, nulRecords, startGit } from '../git/run.ts';
+import { readFileIfThere } from '../system/files.ts';
 import { maxNoteBytes } from './limits.ts';
 
 /**
@@ -15,6 +18,21 @@ export type Notes =
 
 /** Looks at the sizes of all notes, not at what they say (10,000 notes: 15 ms, while other things load). */
 export async function inspectNotes(repository: Repository): Promise<Notes> {
+  return (await areFewAndSmall(repository)) ? { kind: 'sound' } : inspectAll(repository);
+}
+
+/** Few notes are all in one folder, and the process that reads objects is needed next in any case. */
+async function areFewAndSmall(repository: Repository): Promise<boolean> {
+  // The reader knows no refs. Where this one is not in a file of its own (packed, reftable), git is asked.
+  const tip = readFileIfThere(path.join(repository.commonDir, notesRef))?.trim() ?? '';
+  if (!/^[0-9a-f]{40,64}$/.test(tip)) return false;
+  const entries = await readTree(repository, `${tip}^{tree}`);
+  if (entries === undefined || [...entries.values()].some(({ mode }) => mode === '040000')) return false;
+  const notes = await objectReader(repository).info([...entries.values()].map(({ oid }) => oid));
+  return notes.every((note) => note !== undefined && note.size <= maxNoteBytes);
+}
+
+async function inspectAll(repository: Repository): Promise<Notes> {
   const { stdout, stderr, code } = await git(
     ['ls-tree', '-r', '--full-tree', '--format=%(objectsize)', '--end-of-options', notesRef],
     { cwd: repository.worktree, okCodes: [0, 1, 128] },
