@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { addressOf } from '../../../src/databases/postgres/address.ts';
 import { postgresEngine } from '../../../src/databases/postgres/engine.ts';
@@ -240,6 +243,32 @@ describe.skipIf(postgresMissing !== undefined)(`PostgreSQL (${postgresMissing ??
   });
 });
 
+/** Reads the command lines of all processes, over and over and in a process of its own. Gives what ends it and tells them. */
+async function commandLines(): Promise<() => Promise<string>> {
+  const script = `
+    const fs = require('node:fs');
+    const seen = new Set();
+    const look = () => {
+      for (const pid of fs.readdirSync('/proc')) {
+        if (!/^\\d+$/.test(pid)) continue;
+        try {
+          const line = fs.readFileSync('/proc/' + pid + '/cmdline', 'latin1');
+          if (/pg_dump|pg_restore|git/.test(line)) seen.add(line);
+        } catch {}
+      }
+    };
+    setInterval(look, 1);
+    process.stdin.on('data', () => { process.stdout.write([...seen].join('\\n')); process.exit(); });
+    process.stderr.write('looking');`;
+  const child = spawn(process.execPath, ['-e', script], { stdio: 'pipe' });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  await once(child.stderr, 'data');
+  return async () => {
+    child.stdin.write('tell');
+    return text(child.stdout);
+  };
+}
+
 describe.skipIf(postgresMissing !== undefined)(`passwords (${postgresMissing ?? 'real server'})`, () => {
   const password = 'pass/W0rd:x';
 
@@ -249,28 +278,15 @@ describe.skipIf(postgresMissing !== undefined)(`passwords (${postgresMissing ?? 
     const url = `postgresql://secretive:${encodeURIComponent(password)}@127.0.0.1:${server.port}/locked`;
     withVariables({ PITR_TEST_URL: url, PGPASSFILE: '/nonexistent' });
     const place = await postgresPlace(server, 'locked', { url: 'env:PITR_TEST_URL' });
-    // The command lines of all processes, as often as this process gets to look.
-    const seen = new Set<string>();
-    const look = () => {
-      for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-        try {
-          const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-          if (/pg_dump|pg_restore|git/.test(line)) seen.add(line);
-        } catch {
-          // It is gone.
-        }
-      }
-    };
-    const looking = setInterval(look, 2);
-    onTestFinished(() => clearInterval(looking));
+    const lines = await commandLines();
     const copy = await place.capture();
     server.sql('locked', `UPDATE t SET v = 'now'`);
     await place.restore(copy, await place.capture(copy));
-    clearInterval(looking);
-    expect([...seen].filter((line) => line.includes('pg_dump'))).not.toEqual([]);
+    const seen = await lines();
+    expect(seen).toContain('pg_dump');
     const secrets = [password, encodeURIComponent(password)];
     const holds = (text: string) => secrets.filter((secret) => text.includes(secret));
-    expect(holds([...seen].join('\n'))).toEqual([]);
+    expect(holds(seen)).toEqual([]);
     expect(holds(JSON.stringify(copy))).toEqual([]);
     for (const file of readdirSync(place.repository.lineDir))
       if (file.endsWith('.json'))
