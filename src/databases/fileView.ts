@@ -127,7 +127,7 @@ const threadFrom = 48 * 1024 * 1024;
  * Hashes a view, a large one in a thread of its own: the check of the database takes as long, and goes on meanwhile.
  * @param chunkSize a multiple of the page size
  */
-export function hashView(
+export async function hashView(
   repository: Repository,
   view: FileView,
   chunkSize: number,
@@ -136,24 +136,28 @@ export function hashView(
   const progress = progressOf(repository);
   const advance = (bytes: number) => progress?.advance({ bytes });
   const algorithm = repository.objectFormat;
-  if (view.bytes < threadFrom)
-    return Promise.resolve(asHashes(tools.hash(view, algorithm, chunkSize, advance)));
+  if (view.bytes < threadFrom) return asHashes(tools.hash(view, algorithm, chunkSize, advance));
   const script = `
     const { parentPort, workerData } = require('node:worker_threads');
     const tools = (${viewTools.toString()})(require('node:fs'), require('node:crypto'));
     const { view, algorithm, chunkSize } = workerData;
     parentPort.postMessage({ done: tools.hash(view, algorithm, chunkSize, (bytes) => parentPort.postMessage({ bytes })) });`;
   const worker = new Worker(script, { eval: true, workerData: { view, algorithm, chunkSize } });
-  return new Promise<ViewHashes>((resolve, reject) => {
-    const abort = () => reject(signal?.reason as Error);
-    signal?.addEventListener('abort', abort, { once: true });
-    worker.on('message', (message: { bytes?: number; done?: { sha256: string; oids: Uint8Array } }) => {
-      if (message.bytes !== undefined) advance(message.bytes);
-      if (message.done !== undefined) resolve(asHashes(message.done));
+  try {
+    return await new Promise<ViewHashes>((resolve, reject) => {
+      signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      if (signal?.aborted === true) reject(signal.reason as Error);
+      worker.on('message', (message: { bytes?: number; done?: { sha256: string; oids: Uint8Array } }) => {
+        if (message.bytes !== undefined) advance(message.bytes);
+        if (message.done !== undefined) resolve(asHashes(message.done));
+      });
+      worker.once('error', reject);
+      worker.once('exit', () => reject(new Error('the thread that hashes ended early')));
     });
-    worker.once('error', reject);
-    worker.once('exit', () => reject(new Error('the thread that hashes ended early')));
-  }).finally(() => void worker.terminate());
+  } finally {
+    // Before the descriptors are closed: their numbers will be those of other files.
+    await worker.terminate();
+  }
 }
 
 function asHashes({ sha256, oids }: { sha256: string; oids: Uint8Array }): ViewHashes {

@@ -9,6 +9,8 @@ import { readView } from './fileView.ts';
 
 /** Chunks kept: 32 MiB. */
 const cachedChunks = 512;
+/** Lists of folders kept: some 20 MB. */
+const cachedFolders = 1000;
 
 /** Reads folders and chunks once, however many images have them. */
 export class ImageStore {
@@ -44,6 +46,7 @@ export class ImageStore {
     if (known !== undefined) return known;
     const chunks = await this.#list(oid, '100644');
     this.#folders.set(oid, chunks);
+    dropOldest(this.#folders, cachedFolders);
     return chunks;
   }
 
@@ -75,10 +78,7 @@ export class ImageStore {
 
   #keep(oid: string, content: Buffer): void {
     this.#chunks.set(oid, content);
-    for (const oldest of this.#chunks.keys()) {
-      if (this.#chunks.size <= cachedChunks) break;
-      this.#chunks.delete(oldest);
-    }
+    dropOldest(this.#chunks, cachedChunks);
   }
 
   /** The ids in a tree whose entries must be 0000, 0001 and so on: a fetched tree may hold anything. */
@@ -155,6 +155,13 @@ class Image implements Chunks {
 
   async #listed(oid: string | undefined): Promise<readonly string[]> {
     return oid === undefined ? [] : this.#store.folder(oid);
+  }
+}
+
+function dropOldest(cache: Map<string, unknown>, most: number): void {
+  for (const oldest of cache.keys()) {
+    if (cache.size <= most) break;
+    cache.delete(oldest);
   }
 }
 

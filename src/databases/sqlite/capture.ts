@@ -96,12 +96,20 @@ async function record(
   const { repository, signal } = context;
   progressOf(repository)?.begin(`recording the database ${name}`, { bytes: view.bytes });
   // A large database is hashed in a thread while it is checked here: each takes about as long.
-  const hashing = format === 'sql' ? undefined : hashView(repository, view, chunkSize, signal);
-  hashing?.catch(() => {}); // awaited below, unless the check fails first
-  const damage = view.bytes === 0 ? undefined : damageSeen(connection);
-  if (damage !== undefined) throw damaged(name, live, damage);
-  const tables = view.bytes === 0 ? {} : countRows(connection, view.bytes);
+  const stop = new AbortController();
+  const signals = AbortSignal.any([stop.signal, ...(signal === undefined ? [] : [signal])]);
+  const hashing = format === 'sql' ? undefined : hashView(repository, view, chunkSize, signals);
+  const settled = hashing?.catch(() => {}); // awaited below, unless the check fails first
+  try {
+    const damage = view.bytes === 0 ? undefined : damageSeen(connection);
+    if (damage !== undefined) throw damaged(name, live, damage);
+  } catch (error) {
+    stop.abort(error);
+    await settled;
+    throw error;
+  }
   const image = hashing && (await writeView(repository, view, await hashing, previous?.tree));
+  const tables = view.bytes === 0 ? {} : countRows(connection, view.bytes);
   const copy =
     format === 'image' && image !== undefined ? image : await withText(context, connection, view, image);
   return {

@@ -22,7 +22,7 @@ const campaign = process.env['PITR_CAMPAIGN'] === '1';
 const captures = campaign ? 50 : 5;
 const kills = campaign ? 30 : 3;
 const seed = Number(process.env['PITR_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-const timeout = campaign ? 1_200_000 : 60_000;
+const timeout = campaign ? 1_200_000 : 300_000;
 
 /** Commits number after number: a row, a sum, and now and then rows that go again. Says each number once it is committed. */
 const writer = `

@@ -14,7 +14,7 @@ import { OtherProgram } from '../../support/databases.ts';
 import { inOtherProcess } from '../support/child.ts';
 import { place, type Place, sql } from '../support/engine.ts';
 
-const runs = process.env['PITR_CAMPAIGN'] === '1' ? 300 : 12;
+const runs = process.env['PITR_CAMPAIGN'] === '1' ? 300 : 8;
 const deadline = () => ({ at: Date.now() + 20_000 });
 
 /** The image of what SQLite's backup API copies. */

@@ -11,7 +11,7 @@ import { place, type Place } from '../support/engine.ts';
 import { line, type SqlTable, sqlDiff } from '../support/sqlRows.ts';
 
 const campaign = process.env['PITR_CAMPAIGN'] === '1';
-const runs = campaign ? 1000 : 50;
+const runs = campaign ? 1000 : 20;
 
 const tables: readonly (SqlTable & { sql: string; columns: string })[] = [
   {
@@ -161,5 +161,5 @@ it(
     // Else nothing was compared.
     expect(changes).toBeGreaterThan(runs);
   },
-  campaign ? 3_600_000 : 60_000,
+  campaign ? 3_600_000 : 300_000,
 );

@@ -3,7 +3,7 @@ import { pitr } from '../../support/cli.ts';
 import { sqlite } from '../../support/databases.ts';
 import { scratchRepository } from '../../support/scratch.ts';
 
-const rows = process.env['PITR_CAMPAIGN'] === '1' ? 1_000_000 : 200_000;
+const rows = process.env['PITR_CAMPAIGN'] === '1' ? 1_000_000 : 100_000;
 
 it(`three changed rows of ${rows.toLocaleString('en')} add less than 1 MiB to the repository, and are what diff shows`, () => {
   const repository = scratchRepository({ files: { '.gitignore': '*.db*\n' } });

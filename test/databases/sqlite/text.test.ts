@@ -14,7 +14,7 @@ import { sqlite } from '../../support/databases.ts';
 import { scratchRepository } from '../../support/scratch.ts';
 import { failure, place, type Place, sql, values } from '../support/engine.ts';
 
-const runs = process.env['PITR_CAMPAIGN'] === '1' ? 300 : 25;
+const runs = process.env['PITR_CAMPAIGN'] === '1' ? 300 : 8;
 
 function contextFor(where: Place, format: 'sql' | 'both'): EngineContext {
   const context = where.context();

@@ -3,9 +3,9 @@ import { SqlScanner, terminated } from '../../../src/databases/sqlite/text/token
 
 const text = `a; 'b;''c' "d;" \`e;\` [f;] -- g;
 h; /* i;*/ j;/**/ - / k;`;
-const found = Array.from({ length: text.length }, (_, at) => text.charAt(at)).flatMap((char, at) =>
-  char === ';' && /[ahjk]/.test(text.charAt(at - 1)) ? [at] : [],
-);
+const found = text
+  .split('')
+  .flatMap((char, at) => (char === ';' && /[ahjk]/.test(text.charAt(at - 1)) ? [at] : []));
 
 it('semicolons outside of quotes and comments are found, wherever the text is cut', () => {
   for (let cut = 0; cut <= text.length; cut++) {
