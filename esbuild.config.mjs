@@ -15,7 +15,7 @@ const root = import.meta.dirname;
 const dist = path.join(root, 'dist');
 
 /** Native addons stay in node_modules. Ink imports react-devtools-core only when DEV=true, which `define` rules out. */
-const external = ['better-sqlite3', 'node-pty', '@parcel/watcher', 'react-devtools-core'];
+const external = ['better-sqlite3', 'node-pty', '@parcel/watcher', 'react-devtools-core', 'pg-native'];
 
 /** CommonJS dependencies call require(), which an ES module has not: without this yargs and pg crash at start. */
 const requireBanner =
@@ -26,7 +26,7 @@ const requireBanner =
  * statically, and the commands that no hook runs. All else of src is one file: with a chunk for every shared module a
  * snapshot read 20 files before its first git process, 15 ms on every hook (docs/decisions/0003).
  */
-const lazyPackages = ['yargs', 'temporal-polyfill', 'chrono-node/en'];
+const lazyPackages = ['yargs', 'temporal-polyfill', 'chrono-node/en', 'pg', 'pg-copy-streams'];
 const lazyModules = ['src/timeline/schema.ts', 'src/cli/main.ts'];
 
 const chunkOf = (name) =>

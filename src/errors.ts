@@ -45,6 +45,41 @@ export class PitrError extends Error {
   }
 }
 
+/** What the machine said no to, in the words of the kernel or of git: the sentence for a person, and what helps. */
+const machineErrors: readonly (readonly [RegExp, string, string])[] = [
+  [
+    /ENOSPC|No space left on device/,
+    'The disk is full',
+    'Make room and run the command again. What is recorded already is safe.',
+  ],
+  [
+    /EDQUOT|Disk quota exceeded/,
+    'The disk quota is used up',
+    'Make room and run the command again. What is recorded already is safe.',
+  ],
+  [
+    /EROFS|Read-only file system/,
+    'The file system is read-only',
+    'Reading works: git pitr list, show, and restore --into a folder elsewhere.',
+  ],
+  [
+    /EACCES|EPERM|Permission denied|insufficient permission/,
+    'Permission was denied',
+    'Run the command as the owner of the repository, or give yourself the right to write there.',
+  ],
+  [
+    /ENAMETOOLONG/,
+    'A path is longer than the file system takes',
+    'Choose a place with a shorter path, or leave the path out.',
+  ],
+];
+
+/** Undefined for what is no refusal of the machine's. */
+export function machineError(said: string): { what: string; hint: string } | undefined {
+  const found = machineErrors.find(([pattern]) => pattern.test(said));
+  return found === undefined ? undefined : { what: found[1], hint: found[2] };
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -17,7 +17,7 @@ export interface EarlyScan {
 /** All that a scan's answer depends on beside the working tree itself. */
 export function scanKey(place: ShadowPlace, patterns: readonly string[]): string {
   const index = statSync(shadowIndex(place), { bigint: true, throwIfNoEntry: false });
-  const settings = ['config', 'info/exclude'].map((name) =>
+  const settings = ['HEAD', 'config', 'info/attributes', 'info/exclude'].map((name) =>
     readFileIfThere(path.join(place.shadowDir, name)),
   );
   return JSON.stringify([

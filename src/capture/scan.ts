@@ -1,6 +1,7 @@
 import { accessSync, constants, lstatSync } from 'node:fs';
 import { type BytePath, onDisk, parentsOf } from '../git/paths.ts';
 import { nulRecords } from '../git/run.ts';
+import { together } from '../system/together.ts';
 import { type ShadowPlace, startShadowGit } from './context.ts';
 import { emptyFolders, holdsFile } from './emptyFolders.ts';
 import { isNestedRepository } from './nested.ts';
@@ -35,7 +36,7 @@ export async function scan(place: ShadowPlace, patterns: readonly string[]): Pro
     newDirs: [],
     unreadable: [],
   };
-  const [, others] = await Promise.all([
+  const [, others] = await together([
     scanKnown(place, result),
     listOthers(place, patterns, ['--directory'], [], result.unreadable),
   ]);

@@ -5,6 +5,7 @@ import { objectReader } from '../git/objectReader.ts';
 import { type BytePath, quoteIfNeeded } from '../git/paths.ts';
 import { git } from '../git/run.ts';
 import { emptyTree } from '../git/trees.ts';
+import { together } from '../system/together.ts';
 import { type CaptureContext, copyIndex, shadowGit } from './context.ts';
 
 /** The user's index beside HEAD. What each part looks like in a snapshot is in docs/format.md. */
@@ -31,7 +32,7 @@ export async function readStaged(context: CaptureContext, headCommit: string): P
   try {
     const entries = await copyWhole(context, copy);
     const unmerged = entries.filter(({ stage }) => stage > 0);
-    const [tree, conflictTree] = await Promise.all([
+    const [tree, conflictTree] = await together([
       writeIndexTree(context, copy, unmerged),
       writeConflictTree(context, unmerged),
     ]);

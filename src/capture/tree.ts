@@ -4,6 +4,8 @@ import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
 import { createHash } from '../system/crypto.ts';
 import { progressOf } from '../system/progress.ts';
+import { together } from '../system/together.ts';
+import { crashPoint } from '../system/crashPoint.ts';
 import { separateNested } from './becameNested.ts';
 import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
 import {
@@ -106,6 +108,7 @@ async function captureOnce(
   // Not before the first git process of the update has been started.
   if (paths.size > 0 && onChange !== undefined) setImmediate(onChange);
   const update = await updateIndex(context, paths);
+  crashPoint('objects-written');
   const touched = paths.size > 0 || coverage !== state.coverage || state.tree === '';
   // A folder may have lost the last file that was recorded in it; the next look would see it, and find a change.
   const mayHaveEmptied =
@@ -122,12 +125,13 @@ async function captureOnce(
   );
   await notePermissions(context, state, update, extra.dropped);
   state.fresh = freshModes(update.recorded);
-  const [tree, empty] = await Promise.all([
+  const [tree, empty] = await together([
     touched ? writeTree(context) : state.tree,
     looks.newDirs.length > 0 || mayHaveEmptied
       ? scanEmptyFolders(context, patterns)
       : looks.emptyDirs.toSorted(),
   ]);
+  crashPoint('tree-written');
   // Where the look found nothing there may be a tracked and ignored file that was recorded only then.
   const filled = foldersOf(update.recorded.keys());
   const emptyDirs = empty.filter((folder) => !filled.has(folder));

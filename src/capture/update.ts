@@ -182,6 +182,10 @@ async function recordAll(
   return failed;
 }
 
+/** The object store could not be written, or a gc took away what was being written: that is no fault of a file. */
+const notTheFiles =
+  /No space left|quota exceeded|Read-only file system|index\.lock|insufficient permission for adding|unable to (write|create temporary|deflate|set permission|rename)/i;
+
 /**
  * Records paths; gives back those that git could not take, with the reason. git stops at the first bad one, so a
  * batch that fails is halved until the bad ones stand alone.
@@ -193,14 +197,9 @@ async function record(context: CaptureContext, paths: readonly BytePath[]): Prom
       input: nulList(paths),
     });
   } catch (error) {
-    if (
-      !(error instanceof GitFailure) ||
-      /No space left|Read-only file system|index\.lock/.test(error.stderr)
-    )
-      throw error;
+    if (!(error instanceof GitFailure) || notTheFiles.test(error.stderr)) throw error;
     const [only] = paths;
     if (paths.length === 1 && only !== undefined) {
-      if (/insufficient permission for adding an object|unable to write/.test(error.stderr)) throw error;
       return failed.set(
         only,
         `git cannot record it (${error.stderr.trim().split('\n')[0] ?? 'no reason given'})`,

@@ -56,6 +56,10 @@ export const variables: Rows = [
     'As for git.',
   ],
   [
+    'PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, PGPASSFILE, PGSSLMODE, PGOPTIONS',
+    'As for the programs of PostgreSQL: what the url of a database does not say.',
+  ],
+  [
     'GIT_DIR, GIT_WORK_TREE',
     'The repository and its working tree, where the current folder is in none, and only both together: git --git-dir=<folder> --work-tree=<folder> pitr.',
   ],

@@ -1,4 +1,4 @@
-import { type ConfigKey, configKeys, keysWithoutEffect } from '../config/keys.ts';
+import { type ConfigKey, configKeys } from '../config/keys.ts';
 import { exitCodes, files, selectors, times, variables } from './about.ts';
 import { type CommandSpec, commands, globalOptions } from './commands.ts';
 import { optionName, usageOf } from './help.ts';
@@ -37,7 +37,6 @@ export function manPage(version: string): string {
     text('Set with git config. A tracked .pitrconfig may set those marked so.'),
     ...definitions(configKeys.map((key) => [key.key, aboutKey(key)])),
     '.PP',
-    text(`Read, and without effect in this version: ${keysWithoutEffect.join(', ')}.`),
     ...heading('ENVIRONMENT'),
     ...definitions(variables),
     ...heading('FILES'),

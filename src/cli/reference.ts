@@ -1,4 +1,4 @@
-import { configKeys, keysWithoutEffect } from '../config/keys.ts';
+import { configKeys } from '../config/keys.ts';
 import { exitCodes, files, selectors, times, variables } from './about.ts';
 import { type CommandSpec, commands, globalOptions } from './commands.ts';
 import { optionName, usageOf } from './help.ts';
@@ -40,8 +40,6 @@ export function commandReference(): string {
         tracked ? 'yes' : 'no',
       ]),
     ),
-    '',
-    `Read, and without effect in this version: ${keysWithoutEffect.map(code).join(', ')}.`,
     '',
     '## Environment',
     '',

@@ -1,4 +1,4 @@
-import { messageOf, PitrError } from '../errors.ts';
+import { machineError, messageOf, PitrError } from '../errors.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Runs a command and maps every error to its exit code, in one place. */
@@ -12,12 +12,6 @@ export async function reporting(terminal: Terminal, work: () => Promise<number>)
   }
 }
 
-const machineErrors: Readonly<Record<string, string>> = {
-  ENOSPC: 'The disk is full.',
-  EROFS: 'The file system is read-only.',
-  EACCES: 'Permission was denied.',
-};
-
 /** An error nobody foresaw: a defect, or the machine (disk, memory). */
 function unexpected(error: unknown): PitrError {
   if ((error as NodeJS.ErrnoException | undefined)?.syscall === 'uv_cwd') {
@@ -26,14 +20,18 @@ function unexpected(error: unknown): PitrError {
       cause: error,
     });
   }
-  const known = machineErrors[(error as NodeJS.ErrnoException | undefined)?.code ?? ''];
+  const known = machineError((error as NodeJS.ErrnoException | undefined)?.code ?? '');
   const hints =
     known === undefined
       ? ['This is a defect of git-pitr; PITR_DEBUG=1 shows where.']
-      : ['Nothing was recorded or restored beyond what was reported.'];
+      : [known.hint, 'Nothing was recorded or restored beyond what was reported.'];
   if (process.env['PITR_DEBUG'] !== undefined) hints.push(error instanceof Error ? (error.stack ?? '') : '');
-  return new PitrError('failed', known === undefined ? messageOf(error) : `${known} (${messageOf(error)})`, {
-    hints,
-    cause: error,
-  });
+  return new PitrError(
+    'failed',
+    known === undefined ? messageOf(error) : `${known.what}: ${messageOf(error)}`,
+    {
+      hints,
+      cause: error,
+    },
+  );
 }

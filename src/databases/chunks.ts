@@ -63,12 +63,6 @@ export function chunkPath(index: number): string {
   return `image/${digits(Math.floor(index / chunksPerFolder))}/${digits(index % chunksPerFolder)}`;
 }
 
-/** The number of the chunk at a path; undefined for what is none. */
-export function chunkIndex(path: string): number | undefined {
-  const match = /^image\/(\d{4})\/(\d{4})$/.exec(path);
-  return match === null ? undefined : Number(match[1]) * chunksPerFolder + Number(match[2]);
-}
-
 /** The oids of an image's chunks in order, checked to be all of them: a fetched tree may hold anything. */
 async function* imageOids(repository: Repository, tree: string): AsyncGenerator<string, undefined> {
   let index = 0;
@@ -95,7 +89,7 @@ function notAnImage(tree: string, reason: string): PitrError {
 const readSize = 16 * chunkSize;
 
 /** The chunks of a file in order. The buffer of one is used again for the next: copy what is to stay. */
-export async function* fileChunks(handle: FileHandle): AsyncGenerator<Buffer> {
+async function* fileChunks(handle: FileHandle): AsyncGenerator<Buffer> {
   const buffer = Buffer.allocUnsafeSlow(readSize);
   for (let position = 0; ; position += readSize) {
     let filled = 0;

@@ -1,19 +1,23 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import type { Config, DatabaseConfig } from '../config/config.ts';
+import { type Config, type DatabaseConfig, unknownEngine } from '../config/config.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import type { Repository } from '../git/repository.ts';
-import { ensurePrivateDir, followLinks, randomId } from '../system/files.ts';
+import { ensurePrivateDir, followLinks } from '../system/files.ts';
+import { ownedName } from '../system/owned.ts';
+import { connectionText } from './secrets.ts';
 import type { CapturedDatabase, DatabaseEngine, EngineContext, FailedDatabase } from './engine.ts';
 
 /** The registered databases of a repository, whatever their engines. */
 
 /** Engines load only when a database needs them: start-up is part of every hook. */
 const engines: Record<string, () => Promise<DatabaseEngine>> = {
+  postgres: async () => (await import('./postgres/engine.ts')).postgresEngine,
   sqlite: async () => (await import('./sqlite/engine.ts')).sqliteEngine,
 };
 
 async function engineOf(database: DatabaseConfig): Promise<DatabaseEngine> {
+  if (database.engine === unknownEngine) connectionText(database); // tells what is missing
   const load = engines[database.engine];
   if (load === undefined) {
     throw new PitrError(
@@ -50,13 +54,26 @@ export async function withEngine<Result>(
   database: DatabaseConfig,
   work: (engine: DatabaseEngine, context: EngineContext) => Promise<Result>,
 ): Promise<Result> {
-  const scratchDir = path.join(repository.lineDir, 'scratch', randomId());
-  ensurePrivateDir(path.dirname(scratchDir));
-  mkdirSync(scratchDir, { mode: 0o700 });
+  const scratchDir = path.join(repository.lineDir, 'scratch', ownedName());
+  let made = false;
+  const context: EngineContext = {
+    repository,
+    config,
+    database,
+    disconnect: config.disconnect === true,
+    // Made when it is asked for: comparing rows needs none, and is over in a few milliseconds.
+    get scratchDir() {
+      if (made) return scratchDir;
+      ensurePrivateDir(path.dirname(scratchDir));
+      mkdirSync(scratchDir, { mode: 0o700 });
+      made = true;
+      return scratchDir;
+    },
+  };
   try {
-    return await work(await engineOf(database), { repository, config, database, scratchDir });
+    return await work(await engineOf(database), context);
   } finally {
-    rmSync(scratchDir, { recursive: true, force: true });
+    if (made) rmSync(scratchDir, { recursive: true, force: true });
   }
 }
 

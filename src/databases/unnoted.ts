@@ -3,6 +3,8 @@ import type { Repository } from '../git/repository.ts';
 import { listTree, resolveTree } from '../git/trees.ts';
 import { readImage } from './chunks.ts';
 import type { CapturedDatabase } from './engine.ts';
+import { textRoot } from './text/layout.ts';
+import { readAbout, readText, type TextChunk } from './text/reader.ts';
 
 /**
  * The copies in a snapshot whose note is lost, described from what they are: a note keeps nothing alive, others may
@@ -14,22 +16,36 @@ export async function copiesWithoutNote(repository: Repository, commit: string):
   const databases = await resolveTree(repository, `${commit}:databases`);
   for await (const entry of listTree(repository, databases, { sizes: false })) entries.push(entry);
   for (const { type, path, oid } of entries) {
-    // Only engines that keep a database in one file record images (docs/format.md): there is one.
-    if (type !== 'tree' || !(await holdsImage(repository, oid))) continue;
+    if (type !== 'tree') continue;
+    const form = await formOf(repository, oid);
+    if (form === undefined) continue;
     const hash = createHash('sha256');
     let bytes = 0;
-    for await (const chunk of readImage(repository, oid)) {
+    for await (const chunk of form.content) {
       hash.update(chunk);
       bytes += chunk.length;
     }
     const name = Buffer.from(path, 'latin1').toString('utf8');
-    copies.push({ name, engine: 'sqlite', bytes, sha256: hash.digest('hex'), tree: oid });
+    copies.push({ name, engine: form.engine, bytes, sha256: hash.digest('hex'), tree: oid });
   }
   return copies;
 }
 
-async function holdsImage(repository: Repository, tree: string): Promise<boolean> {
+/** What size and hash are of: the image where there is one, else the script. */
+async function formOf(
+  repository: Repository,
+  tree: string,
+): Promise<{ engine: string; content: AsyncIterable<Buffer> } | undefined> {
+  const folders = new Set<string>();
   for await (const { path, type } of listTree(repository, tree, { sizes: false }))
-    if (path === 'image' && type === 'tree') return true;
-  return false;
+    if (type === 'tree') folders.add(path);
+  // Only engines that keep a database in one file record images (docs/format.md): there is one.
+  if (folders.has('image')) return { engine: 'sqlite', content: readImage(repository, tree) };
+  if (!folders.has(textRoot)) return undefined;
+  const { engine } = await readAbout(repository, tree);
+  return typeof engine === 'string' ? { engine, content: contents(readText(repository, tree)) } : undefined;
+}
+
+async function* contents(chunks: AsyncIterable<TextChunk>): AsyncGenerator<Buffer> {
+  for await (const { content } of chunks) yield content;
 }

@@ -64,6 +64,15 @@ class SharedReader {
     return this.#session !== undefined;
   }
 
+  /** Starts git, while something else is waited for. */
+  begin(): void {
+    if (this.#session !== undefined) return;
+    this.#session = this.#start();
+    keepAlive(this.#session, false);
+    this.#idle = setTimeout(() => this.#end(), idleMs);
+    this.#idle.unref();
+  }
+
   /** Id, type and size of objects (oids, or `<commit>:<path>`); `undefined` for one that is not there. */
   async info(names: readonly string[]): Promise<(ObjectInfo | undefined)[]> {
     const found: (ObjectInfo | undefined)[] = [];

@@ -13,7 +13,10 @@ export interface Repository {
   gitDir: string;
   /** The repository's shared git directory (holds objects and refs). */
   commonDir: string;
+  /** Where objects are read and written. */
   objectDir: string;
+  /** Where they stay, when that is another place: see quarantine.ts. */
+  quarantineOf?: string;
   objectFormat: 'sha1' | 'sha256';
   /** The folder of the caller below the worktree, with a trailing slash; '' at the top. */
   prefix: string;

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { PitrError } from '../errors.ts';
+import { type ErrorKind, machineError, PitrError } from '../errors.ts';
 import { gitEnvironment } from './environment.ts';
 import { takePrestarted } from './prestart.ts';
 
@@ -39,26 +39,34 @@ export class GitFailure extends PitrError {
   readonly stderr: string;
 
   constructor(args: readonly string[], code: number | null, stderr: string, signal: string | null) {
-    const said = stderr.trim() === '' ? '' : `: ${stderr.trim()}`;
-    const how = code === null ? `was ended by ${signal ?? 'a signal'}` : `failed with ${code}`;
-    const lost = /unable to normalize alternate object path: (.*)/.exec(stderr)?.[1];
-    if (lost === undefined) {
-      super('failed', `git ${args[0] ?? ''} ${how}${said}`);
-    } else {
-      super(
-        'integrity',
-        `The objects that the repository borrows from ${lost} are not there: git ${args[0] ?? ''} ${how}.`,
-        {
-          hints: [
-            `Bring ${lost} back, or correct .git/objects/info/alternates; git fsck tells what is missing.`,
-          ],
-        },
-      );
-    }
+    const { message, kind, hints } = explain(args, code, stderr, signal);
+    super(kind, message, { hints });
     this.args = args;
     this.code = code;
     this.stderr = stderr;
   }
+}
+
+function explain(
+  args: readonly string[],
+  code: number | null,
+  stderr: string,
+  signal: string | null,
+): { message: string; kind: ErrorKind; hints: string[] } {
+  const said = stderr.trim() === '' ? '' : `: ${stderr.trim()}`;
+  const how = code === null ? `was ended by ${signal ?? 'a signal'}` : `failed with ${code}`;
+  const command = `git ${args[0] ?? ''} ${how}`;
+  const lost = /unable to normalize alternate object path: (.*)/.exec(stderr)?.[1];
+  if (lost !== undefined)
+    return {
+      kind: 'integrity',
+      message: `The objects that the repository borrows from ${lost} are not there: ${command}.`,
+      hints: [`Bring ${lost} back, or correct .git/objects/info/alternates; git fsck tells what is missing.`],
+    };
+  const machine = machineError(stderr);
+  return machine === undefined
+    ? { kind: 'failed', message: `${command}${said}`, hints: [] }
+    : { kind: 'failed', message: `${machine.what}: ${command}${said}`, hints: [machine.hint] };
 }
 
 /** Runs git to its end. Throws `GitFailure` for an exit code that is not in `okCodes`. */

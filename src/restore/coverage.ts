@@ -5,7 +5,8 @@ import { coveragePatterns } from '../capture/others.ts';
 import { objectReader } from '../git/objectReader.ts';
 import { type BytePath, isWithin, onDisk, parentOf, parentsOf } from '../git/paths.ts';
 import { git, splitNul } from '../git/run.ts';
-import { diffTrees } from '../git/trees.ts';
+import { readTree } from '../git/treeEntries.ts';
+import { diffTrees, type TreeEntry } from '../git/trees.ts';
 import { readFileIfThere } from '../system/files.ts';
 import { entriesAt, indexTree } from './indexPlan.ts';
 import { type FilePlan, leaveAlone } from './plan.ts';
@@ -92,13 +93,24 @@ async function ignoreFiles(
 ): Promise<Map<BytePath, Buffer>> {
   const folders = new Set(['', ...paths.flatMap(parentsOf)]);
   const found: { folder: BytePath; oid: string }[] = [];
-  const pathspecs = [':(top,glob)**/.gitignore'];
-  for await (const { path: file, after } of diffTrees(repository, '', target.files, { pathspecs }))
-    if (after?.mode.startsWith('100') === true && folders.has(parentOf(file)))
-      found.push({ folder: parentOf(file), oid: after.oid });
+  const isRule = (entry: TreeEntry | undefined): entry is TreeEntry => entry?.mode.startsWith('100') === true;
+  if (folders.size <= fewFolders && [...folders].every((folder) => /^[\x20-\x7e]*$/.test(folder))) {
+    for (const folder of folders) {
+      const entry = (await readTree(repository, `${target.files}:${folder}`))?.get('.gitignore');
+      if (isRule(entry)) found.push({ folder, oid: entry.oid });
+    }
+  } else {
+    const pathspecs = [':(top,glob)**/.gitignore'];
+    for await (const { path: file, after } of diffTrees(repository, '', target.files, { pathspecs }))
+      if (isRule(after) && folders.has(parentOf(file)))
+        found.push({ folder: parentOf(file), oid: after.oid });
+  }
   const texts = await objectReader(repository).read(found.map(({ oid }) => oid));
   return new Map(found.map(({ folder }, at) => [folder, texts[at] ?? Buffer.alloc(0)]));
 }
+
+/** So many are read through the process that is at work anyway; more are found by one that walks the tree. */
+const fewFolders = 50;
 
 /** git itself answers, in a working tree that holds nothing but the ignore files. */
 async function askGit(

@@ -1,10 +1,12 @@
 import { existsSync, lstatSync } from 'node:fs';
 import { type Capture, captureWorktree } from '../capture/capture.ts';
+import { retryIfLost } from '../capture/retry.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
-import { type BytePath, displayPath, onDisk } from '../git/paths.ts';
+import { type BytePath, displayPath, onDisk, parentOf } from '../git/paths.ts';
 import type { TreeEntry } from '../git/trees.ts';
 import { readSnapshot } from '../timeline/catalog.ts';
+import { crashPoint } from '../system/crashPoint.ts';
 import { progressOf } from '../system/progress.ts';
 import { copiesIn } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
@@ -75,11 +77,20 @@ export async function wayTo(
   way.plan = settleFolders(context.repository.worktree, {
     ...way.plan,
     createDirs: end === 'after' ? createDirs : removeDirs,
-    removeDirs: end === 'after' ? removeDirs : createDirs,
+    removeDirs: [...(end === 'after' ? removeDirs : createDirs), ...foldersOfGone(operation, end)],
     keepDirs: end === 'after' ? keepDirs : hadDirs,
   });
   way.index = await indexWay(context, operation, end, now, way.changed);
   return way;
+}
+
+/**
+ * The folders of files that are not there at this end. They go when they are empty: the one that was killed may have
+ * made them and put nothing in yet, or have emptied them and not removed them yet.
+ */
+function foldersOfGone(operation: Operation, end: End): BytePath[] {
+  const gone = operation.files.filter((entry) => sideOf(entry, end).entry === undefined);
+  return [...new Set(gone.map(({ path }) => parentOf(path)))].filter((folder) => folder !== '').toSorted();
 }
 
 interface Side {
@@ -172,7 +183,9 @@ export async function driveTo(
 ): Promise<void> {
   const { repository, config } = context;
   const also = operation.files.map(({ path }) => path);
-  const way = await wayTo(context, operation, end, await captureWorktree(repository, config, { also }));
+  const way = await retryIfLost(repository, async () =>
+    wayTo(context, operation, end, await captureWorktree(repository, config, { also })),
+  );
   if (way.changed.size > 0 && !options.force) throw changedError([...way.changed]);
   const stage = await stageFiles(context, repository.worktree, way.plan.entries);
   try {
@@ -186,7 +199,10 @@ export async function driveTo(
     stage.remove();
   }
   if (way.index.length > 0) await (await import('./staged.ts')).applyIndex(context, way.index);
-  for (const copy of await copiesAt(context, operation, end)) await driveDatabase(context, copy);
+  for (const copy of await copiesAt(context, operation, end)) {
+    await driveDatabase(context, copy, operation.tables?.[copy.name]);
+    crashPoint('database-restored');
+  }
 }
 
 function changedError(paths: readonly BytePath[]): PitrError {
@@ -238,11 +254,15 @@ export function databasesMadeBy(
   });
 }
 
-/** Restores a database to a copy unless it is there already. */
-async function driveDatabase(context: Context, copy: CapturedDatabase): Promise<void> {
+/** Restores a database, or tables of it, to a copy unless it is there already. */
+async function driveDatabase(
+  context: Context,
+  copy: CapturedDatabase,
+  tables: readonly string[] | undefined,
+): Promise<void> {
   const { repository, config } = context;
   const { captureDatabases } = await import('../databases/registry.ts');
   const only = { ...config, databases: config.databases.filter(({ name }) => name === copy.name) };
   const { captured } = await captureDatabases(repository, only, new Map([[copy.name, copy]]));
-  if (captured[0]?.tree !== copy.tree) await restoreDatabase(repository, config, copy, captured[0]);
+  if (captured[0]?.tree !== copy.tree) await restoreDatabase(repository, config, copy, captured[0], tables);
 }

@@ -1,3 +1,4 @@
+import { retryIfLost } from '../capture/retry.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import { displayPath } from '../git/paths.ts';
@@ -6,7 +7,7 @@ import { crashPoint } from '../system/crashPoint.ts';
 import { progressOf } from '../system/progress.ts';
 import { lockLine, type Taken, takeSnapshotLocked } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
-import { requireFree, requireRecorded, restoreDatabase } from './databases.ts';
+import { type DatabasePlan, requireFree, requireRecorded, restoreDatabase } from './databases.ts';
 import { copiesAt, databasesMadeBy, driveTo } from './drive.ts';
 import { foldersInUse } from './folders.ts';
 import { holdContents, releaseContents } from './hold.ts';
@@ -158,24 +159,23 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
     .filter(({ action }) => action === 'restore')
     .toSorted((a, b) => Number(isThere(b)) - Number(isThere(a)));
   requireRecorded(databases, now.failedDatabases);
-  crashPoint('before-stage');
+  crashPoint('safety-taken');
   const stage = await stageFiles(context, repository.worktree, plan.entries);
   try {
+    crashPoint('staged');
     const seen = lookAtPlan(repository.worktree, plan);
-    const moved = await movedSince(context, plan, now.capture, prepared.also, seen);
+    const moved = await retryIfLost(repository, () =>
+      movedSince(context, plan, now.capture, prepared.also, seen),
+    );
     if (moved.length > 0) throw movedError(moved.map(displayPath));
     const run: Run = {
-      operation: operationOf(
-        repository.worktree,
-        prepared,
-        now,
-        databases.map(({ name }) => name),
-      ),
+      operation: operationOf(repository.worktree, prepared, now, databases),
       copies: new Map(now.databases.map((copy) => [copy.name, copy])),
     };
     if (run.operation.holds !== undefined) await holdContents(repository, run.operation.holds);
+    crashPoint('held');
     beginOperation(repository, run.operation);
-    crashPoint('after-journal');
+    crashPoint('journal-written');
     try {
       await applyFiles(plan, {
         root: repository.worktree,
@@ -183,24 +183,35 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
         seen,
         progress: progressOf(repository),
       });
-      crashPoint('after-files');
       if (prepared.index.length > 0) await (await import('./staged.ts')).applyIndex(context, prepared.index);
-      for (const database of databases) await restoreOne(context, run, database.target);
-      crashPoint('after-databases');
+      for (const { target, tables } of databases) {
+        await restoreOne(context, run, target, tables);
+        crashPoint('database-restored');
+      }
       requireWritten(context, plan);
+      crashPoint('verified');
     } catch (error) {
       throw await takenBack(context, run, error);
     }
     finishOperation(repository);
+    crashPoint('journal-finished');
     if (run.operation.holds !== undefined) await releaseContents(repository);
-    crashPoint('after-finish');
   } finally {
     stage.remove();
+    crashPoint('stage-removed');
   }
 }
 
-function operationOf(root: string, prepared: PreparedRestore, now: Taken, databases: string[]): Operation {
+function operationOf(
+  root: string,
+  prepared: PreparedRestore,
+  now: Taken,
+  databases: readonly DatabasePlan[],
+): Operation {
   const { snapshot, plan, target } = prepared;
+  const tables = databases.flatMap(({ name, tables: some }) =>
+    some === undefined ? [] : [[name, some] as const],
+  );
   return {
     version: 1,
     kind: prepared.kind,
@@ -212,7 +223,8 @@ function operationOf(root: string, prepared: PreparedRestore, now: Taken, databa
     removeDirs: plan.removeDirs,
     keepDirs: plan.keepDirs,
     hadDirs: foldersInUse(root, plan),
-    databases,
+    databases: databases.map(({ name }) => name),
+    ...(tables.length === 0 ? {} : { tables: Object.fromEntries(tables) }),
     databasesBefore: {},
     index: prepared.index,
     ...(plan.contents === undefined || plan.contents === '' ? {} : { holds: plan.contents }),
@@ -222,14 +234,20 @@ function operationOf(root: string, prepared: PreparedRestore, now: Taken, databa
 const databaseTurns = 5;
 
 /** A busy database moves between the safety snapshot and its restore: then it is recorded again first. */
-async function restoreOne(context: Context, run: Run, target: CapturedDatabase): Promise<void> {
+async function restoreOne(
+  context: Context,
+  run: Run,
+  target: CapturedDatabase,
+  tables: readonly string[] | undefined,
+): Promise<void> {
   const { repository, config } = context;
   for (let turn = 1; ; turn++) {
     try {
-      await restoreDatabase(repository, config, target, run.copies.get(target.name));
+      await restoreDatabase(repository, config, target, run.copies.get(target.name), tables);
       return;
     } catch (error) {
       if (!(error instanceof PitrError) || error.kind !== 'refused' || turn === databaseTurns) throw error;
+      if (error.details['tables'] !== undefined) throw error; // it would be refused again
       const again = await takeSnapshotLocked(repository, config, {
         type: 'safety',
         trigger: 'restore',

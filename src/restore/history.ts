@@ -3,7 +3,8 @@ import path from 'node:path';
 import { isEmptyTree } from '../capture/staged.ts';
 import { PitrError } from '../errors.ts';
 import { git, gitText } from '../git/run.ts';
-import { ensurePrivateDir, randomId } from '../system/files.ts';
+import { ensurePrivateDir } from '../system/files.ts';
+import { ownedName } from '../system/owned.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { formatInstant, type Instant } from '../timeline/instant.ts';
 import type { Context } from './request.ts';
@@ -135,7 +136,7 @@ function standIn(past: PastCommit): Snapshot {
 async function rawTree(context: Context, commit: string): Promise<string> {
   const { repository } = context;
   await requireShadow(context);
-  const dir = path.join(repository.lineDir, 'scratch', randomId());
+  const dir = path.join(repository.lineDir, 'scratch', ownedName());
   const files = path.join(dir, 'files');
   ensurePrivateDir(path.dirname(dir));
   mkdirSync(files, { recursive: true, mode: 0o700 });

@@ -7,7 +7,7 @@ import type { Snapshot } from '../timeline/snapshot.ts';
 import { lockLine } from '../timeline/take.ts';
 import { copiesElsewhere, currentCopies } from './copies.ts';
 import { leaveIgnoredThen } from './coverage.ts';
-import { planDatabases, requireRecorded } from './databases.ts';
+import { planDatabases, requireRecorded, settleTables } from './databases.ts';
 import { settleFolders } from './folders.ts';
 import { trackedPaths, uncommittedPaths } from './guard.ts';
 import { planIndex, uncommittedInIndex } from './indexPlan.ts';
@@ -84,6 +84,7 @@ async function prepareLocked(
   const copies = await currentCopies(context, request);
   const elsewhere = await copiesElsewhere(context, request, snapshot, target);
   const databases = planDatabases(config, request.databases, copies.captured, target.databases, elsewhere);
+  databases.plan = await settleTables(context, databases.plan, copies);
   requireRecorded(databases.plan, copies.failed);
   const keep = (whole: Replanned): Replanned => ({
     plan: keepChanges(context, whole.plan, kept, also),

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { type BytePath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import { git, type GitOptions } from '../git/run.ts';
-import { ensurePrivateDir, randomId } from '../system/files.ts';
+import { ensurePrivateDir } from '../system/files.ts';
+import { ownedName } from '../system/owned.ts';
 
 /** A git directory with an empty working tree, far from the user's: for questions that git answers only of a checkout. */
 export interface Scratch {
@@ -19,7 +20,7 @@ export async function inScratch<Answer>(
   repository: Repository,
   use: (scratch: Scratch) => Promise<Answer>,
 ): Promise<Answer> {
-  const dir = path.join(repository.lineDir, 'scratch', randomId());
+  const dir = path.join(repository.lineDir, 'scratch', ownedName());
   const [gitDir, cwd] = [path.join(dir, 'git'), path.join(dir, 'files')];
   ensurePrivateDir(gitDir);
   try {

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Capture } from '../capture/capture.ts';
@@ -7,13 +6,14 @@ import { PitrError } from '../errors.ts';
 import { ImportStream, prestartImport } from '../git/fastImport.ts';
 import { type HashedEntry, hashObject, hashTree } from '../git/hash.ts';
 import { displayPath } from '../git/paths.ts';
-import { durable, prestartUpdateRefs, updateRefs } from '../git/refs.ts';
+import { prestartUpdateRefs, updateRefs } from '../git/refs.ts';
 import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
-import { git } from '../git/run.ts';
 import { prestartCheck, prestartComparison } from '../git/trees.ts';
+import { crashPoint } from '../system/crashPoint.ts';
 import { warmCrypto } from '../system/crypto.ts';
-import { randomId, writeCache } from '../system/files.ts';
+import { randomId, writeFileWhole } from '../system/files.ts';
 import { timeZoneName } from '../system/clock.ts';
+import { dropHolds, keepAfter, keepBefore, type NewObjects } from './keep.ts';
 import { maxReason } from './limits.ts';
 import { formatMessage } from './message.ts';
 import { measure } from './measure.ts';
@@ -38,6 +38,8 @@ export interface SnapshotRequest {
   startedAt: number;
   /** The line's tip, asked for while the working tree was read: the lock keeps it from moving, but for other tools. */
   tip: Promise<Tip>;
+  /** `gcStamp` from before anything of the capture was written. */
+  packs: string;
 }
 
 /** `created` is false when the newest snapshot equals this state already; `id` and `commit` are then that one's. */
@@ -102,7 +104,7 @@ function insists(request: SnapshotRequest, tip: Tip): boolean {
 
 /** "Nothing changed for a week" must never look like "no backup for a week". */
 function stampCheck(repository: Repository, epochMs: number, id: string): void {
-  writeCache(
+  writeFileWhole(
     path.join(repository.lineDir, 'last-check.json'),
     JSON.stringify({ time: new Date(epochMs).toISOString(), id }),
   );
@@ -148,42 +150,24 @@ async function writeSnapshot(
 ): Promise<Recorded | undefined> {
   const measured = await measure(repository, tip.files, request);
   const snapshot = describe(request, measured);
-  const stream = new ImportStream();
-  const scratch = `refs/pitr/incoming/${snapshot.id}`;
-  const mark = stream.commit({
-    branch: scratch,
-    epochMs: request.epochMs,
-    message: formatMessage(snapshot),
-    from: tip.commit || undefined,
-    clear: true,
-  });
-  if (request.capture.files !== '') stream.put('040000', request.capture.files, 'files');
-  if (request.capture.staged !== '') stream.put('040000', request.capture.staged, 'staged');
-  if (request.capture.conflicts !== '') stream.put('040000', request.capture.conflicts, 'conflicts');
-  for (const [name, content] of stateBlobs(request)) stream.putInline(`state/${name}`, content);
-  for (const { name, tree } of request.databases) stream.put('040000', tree, `databases/${name}`);
-  stream.text(`get-mark ${mark}`);
-  stream.text(`ls ${mark} ""`);
-  const notes = stream.commit({
-    branch: `${scratch}-notes`,
-    epochMs: request.epochMs,
-    message: `Note of snapshot ${snapshot.id}\n`,
-    from: tip.notes || undefined,
-  });
-  stream.note(mark, `${JSON.stringify(noteOf(snapshot, request), null, 1)}\n`);
-  stream.text(`get-mark ${notes}`);
-  const [commit = '', listing = '', notesCommit = ''] = await stream.run(repository);
+  const { commit, listing, notes, notesBefore } = await importSnapshot(repository, request, snapshot, tip);
   if (!listing.includes(root)) {
     throw new PitrError(
       'integrity',
       `git wrote another tree than was captured (${listing.trim()} instead of ${root}); nothing was recorded.`,
     );
   }
+  crashPoint('snapshot-written');
+  const objects: NewObjects = { tips: [commit, notes], before: [tip.commit, notesBefore] };
+  const held = await keepBefore(repository, objects, request.packs);
   const moved = await updateRefs(repository, [
     { ref: timelineRef(repository), to: commit, from: tip.commit },
-    { ref: notesRef, to: notesCommit, from: tip.notes },
+    { ref: notesRef, to: notes, from: tip.notes },
   ]);
+  if (moved) crashPoint('refs-moved');
+  if (held) await dropHolds(repository);
   if (!moved) return undefined;
+  if (!held) await keepOrTakeBack(repository, objects, tip);
   const { id, type, trigger, time, files, bytes } = snapshot;
   const trailers = { id, type, trigger, time, schema: 1, subject: '' };
   writeTotals(repository, {
@@ -195,8 +179,82 @@ async function writeSnapshot(
     files,
     bytes,
   });
-  await keepFromRunningGc(repository, commit, tip.commit, notesCommit, tip.notes);
+  crashPoint('recorded');
   return { created: true, id, commit, time, snapshot: { ...snapshot, commit } };
+}
+
+interface Imported {
+  commit: string;
+  /** What `ls` says of its tree. */
+  listing: string;
+  /** The notes commit, and the one before it. */
+  notes: string;
+  notesBefore: string;
+}
+
+/** Writes the commit and its note. Notes that are damaged begin anew: they must not keep a snapshot from being taken. */
+async function importSnapshot(
+  repository: Repository,
+  request: SnapshotRequest,
+  snapshot: Snapshot,
+  tip: Tip,
+): Promise<Imported> {
+  try {
+    return await importBoth(repository, request, snapshot, tip.commit, tip.notes);
+  } catch (error) {
+    const { inspectNotes } = await import('./notes.ts');
+    if (tip.notes === '' || (await inspectNotes(repository)).kind !== 'broken') throw error;
+    return importBoth(repository, request, snapshot, tip.commit, '');
+  }
+}
+
+async function importBoth(
+  repository: Repository,
+  request: SnapshotRequest,
+  snapshot: Snapshot,
+  parent: string,
+  notesBefore: string,
+): Promise<Imported> {
+  const stream = new ImportStream();
+  const scratch = `refs/pitr/incoming/${snapshot.id}`;
+  const mark = stream.commit({
+    branch: scratch,
+    epochMs: request.epochMs,
+    message: formatMessage(snapshot),
+    from: parent || undefined,
+    clear: true,
+  });
+  if (request.capture.files !== '') stream.put('040000', request.capture.files, 'files');
+  if (request.capture.staged !== '') stream.put('040000', request.capture.staged, 'staged');
+  if (request.capture.conflicts !== '') stream.put('040000', request.capture.conflicts, 'conflicts');
+  for (const [name, content] of stateBlobs(request)) stream.putInline(`state/${name}`, content);
+  for (const { name, tree } of request.databases) stream.put('040000', tree, `databases/${name}`);
+  stream.text(`get-mark ${mark}`);
+  stream.text(`ls ${mark} ""`);
+  const notesMark = stream.commit({
+    branch: `${scratch}-notes`,
+    epochMs: request.epochMs,
+    message: `Note of snapshot ${snapshot.id}\n`,
+    from: notesBefore || undefined,
+  });
+  stream.note(mark, `${JSON.stringify(noteOf(snapshot, request), null, 1)}\n`);
+  stream.text(`get-mark ${notesMark}`);
+  const [commit = '', listing = '', notes = ''] = await stream.run(repository);
+  return { commit, listing, notes, notesBefore };
+}
+
+/** A snapshot with a hole is never listed. */
+async function keepOrTakeBack(repository: Repository, objects: NewObjects, tip: Tip): Promise<void> {
+  try {
+    await keepAfter(repository, objects);
+  } catch (error) {
+    const [commit, notes] = objects.tips;
+    await updateRefs(repository, [
+      { ref: timelineRef(repository), to: tip.commit, from: commit },
+      { ref: notesRef, to: tip.notes, from: notes },
+    ]);
+    throw error;
+  }
 }
 
 function describe(
@@ -253,34 +311,4 @@ function noteOf(snapshot: Snapshot, request: SnapshotRequest): Record<string, un
     host: hostname(),
     zone: timeZoneName(),
   };
-}
-
-/**
- * A `git gc --prune=now` that began before the refs moved may still delete loose objects it saw as unreachable. It
- * deletes no pack it did not know when it began, so while one runs the new objects are put into a pack at once.
- */
-async function keepFromRunningGc(
-  repository: Repository,
-  commit: string,
-  before: string,
-  notes: string,
-  notesBefore: string,
-): Promise<void> {
-  if (!existsSync(path.join(repository.commonDir, 'gc.pid'))) return;
-  const not = [before, notesBefore].filter((oid) => oid !== '').map((oid) => `^${oid}\n`);
-  await git(
-    [
-      'pack-objects',
-      '--revs',
-      '--quiet',
-      '--missing=allow-promisor',
-      '--end-of-options',
-      path.join(repository.objectDir, 'pack', 'pack'),
-    ],
-    {
-      cwd: repository.worktree,
-      input: `${commit}\n${notes}\n${not.join('')}`,
-      config: durable,
-    },
-  );
 }

@@ -1,16 +1,18 @@
 /**
  * `npm run bench [-- WORDS…]`: each row is a ratio, both sides measured in turn in one run, medians of the pairs; with
- * words, only the rows of these groups (files, timeline). A timing is never a test's assertion: machines are noisy,
+ * words, only the rows of these groups (files, timeline, databases, postgres). A timing is never a test's assertion: machines are noisy,
  * and the table is for reading. The peers (restic, borg) are Debian packages.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { databaseRows } from './databases.ts';
 import { fileRows } from './files.ts';
 import { checkout, type Row } from './measure.ts';
+import { postgresRows } from './postgres.ts';
 import { timelineRows } from './timeline.ts';
 
 const pairs = Number(process.env['PITR_BENCH_PAIRS'] ?? '10');
-const groups = { files: fileRows, timeline: timelineRows };
+const groups = { files: fileRows, timeline: timelineRows, databases: databaseRows, postgres: postgresRows };
 
 function describe({ work, against, ours, theirs, unit = 'ms', ratio, target, peakMiB }: Row): string {
   const verdict = ratio <= target ? 'met' : 'NOT met';

@@ -6,7 +6,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { exitCodes, selectors, times, variables } from '../../src/cli/about.ts';
 import { commands } from '../../src/cli/commands.ts';
 import { readConfig } from '../../src/config/config.ts';
-import { configKeys, keysWithoutEffect } from '../../src/config/keys.ts';
+import { configKeys } from '../../src/config/keys.ts';
 import { ExitCode } from '../../src/errors.ts';
 import { findRepository } from '../../src/git/repository.ts';
 import { parseWhen } from '../../src/timeline/when.ts';
@@ -71,9 +71,7 @@ test('every command, option and exit code is in the reference and in the man pag
 });
 
 test('every configuration key that the program names is in the reference', () => {
-  const documented = [...configKeys.map(({ key }) => key), ...keysWithoutEffect].map((key) =>
-    key.toLowerCase(),
-  );
+  const documented = configKeys.map(({ key }) => key.toLowerCase());
   // In code, names and keys are put in: `pitr.database.${name}.path`.
   const text = sources().replace(/\$\{[^}]*\}/g, 'X');
   const named = [...text.matchAll(/\bpitr\.(database\.[^.\s"'`]+\.)?([a-z]+)\b(?!\.)/gi)].map(

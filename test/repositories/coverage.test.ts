@@ -1,5 +1,5 @@
 /** Which files a snapshot covers: tracked ones also when ignored, pitr.include, pitr.exclude, and rules that change. */
-import { statSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { pitr } from '../support/cli.ts';
 import { hashTree } from '../support/hash-tree.ts';
@@ -179,4 +179,16 @@ test('a folder is not called empty when its only file is tracked and in an ignor
   repository.git('add', '--force', '.');
   const { snapshot: taken } = snapshot(repository.path);
   expect(recordedState(repository.path, taken.commit, 'empty-dirs')).toBe('');
+});
+
+test('an empty folder inside an ignored one that pitr.include brings in comes back, and goes', () => {
+  const repository = scratchRepository({ files: { '.gitignore': 'data/\n' }, commit: true });
+  repository.git('config', 'pitr.include', 'data/');
+  mkdirSync(repository.resolve('data/uploads'), { recursive: true });
+  pitr(repository.path, ['snapshot']);
+  repository.remove('data');
+  pitr(repository.path, ['restore', '--snapshot', 'latest', '--yes']);
+  expect(existsSync(repository.resolve('data/uploads'))).toBe(true);
+  pitr(repository.path, ['undo', '--yes']);
+  expect(existsSync(repository.resolve('data'))).toBe(false);
 });

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { requireDatabase } from '../../databases/registry.ts';
+import { namedParts } from '../../databases/scope.ts';
 import { displayPath } from '../../git/paths.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
 import {
@@ -24,11 +24,11 @@ import { openHere, text } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
 import { watched } from '../watch.ts';
 import { planJson, planText } from '../text/plan.ts';
-import { describeTime } from '../text/snapshot.ts';
+import { describeTime, titleOf } from '../text/snapshot.ts';
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const { options } = args;
-  const context = await openHere();
+  const context = await openToRestore(options);
   if (options['continue'] === true || options['abort'] === true) return resume(context, args, terminal);
   const request = await requestOf(context, args);
   const into = text(options['into']);
@@ -37,6 +37,12 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const prepared = await watched(terminal, context.repository, () => prepareRestore(context, request));
   echoTarget(prepared, terminal);
   return carryOutPrepared(context, prepared, options, terminal);
+}
+
+/** The repository, and how the databases' other users are to be treated. */
+export async function openToRestore(options: Arguments['options']): Promise<Context> {
+  const { repository, config } = await openHere();
+  return { repository, config: { ...config, disconnect: options['disconnect'] === true } };
 }
 
 /** Dry run, question, guard and execution: the same for `restore` and `undo`. */
@@ -131,7 +137,7 @@ function echoTarget({ instant, snapshot, base }: PreparedRestore, terminal: Term
     return;
   }
   terminal.print(
-    `Snapshot ${terminal.paint('yellow', snapshot.id)} of ${describeTime(snapshot.time)} (${age} ago)${snapshot.message === '' ? '' : `: ${snapshot.message}`}`,
+    `Snapshot ${terminal.paint('yellow', snapshot.id)} of ${describeTime(snapshot.time)} (${age} ago)${titleOf(snapshot) === '' ? '' : `: ${titleOf(snapshot)}`}`,
   );
   if (base !== undefined)
     terminal.print(
@@ -140,8 +146,8 @@ function echoTarget({ instant, snapshot, base }: PreparedRestore, terminal: Term
 }
 
 async function requestOf(context: Context, { options, operands, paths }: Arguments): Promise<RestoreRequest> {
-  const names = (options['db'] ?? []) as readonly string[];
-  for (const name of names) requireDatabase(context.config, name);
+  const parts = namedParts(context.config, (options['db'] ?? []) as readonly string[]);
+  const names = [...parts.keys()];
   const pathspecs = [...operands, ...paths];
   const all = options['all'] === true;
   if (all && (pathspecs.length > 0 || names.length > 0)) {
@@ -161,11 +167,17 @@ async function requestOf(context: Context, { options, operands, paths }: Argumen
     files: all || pathspecs.length > 0 || names.length === 0,
     pathspecs,
     cwd: process.cwd(),
-    databases: { names, all },
+    databases: { names, all, tables: tablesOf(parts) },
     staged: options['staged'] === true,
     keepChanges: options['keep-changes'] === true,
     keepNew: options['keep-new'] === true,
   };
+}
+
+function tablesOf(parts: ReturnType<typeof namedParts>): Map<string, readonly string[]> {
+  return new Map(
+    [...parts].flatMap(([name, tables]) => (tables === undefined ? [] : [[name, tables] as const])),
+  );
 }
 
 /** Error: `usage` for what has no meaning in a merge. */

@@ -1,13 +1,12 @@
 import { prepareUndo } from '../../restore/undo.ts';
 import type { Arguments } from '../commands.ts';
-import { openHere } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
 import { describeTime } from '../text/snapshot.ts';
 import { watched } from '../watch.ts';
-import { carryOutPrepared } from './restore.ts';
+import { carryOutPrepared, openToRestore } from './restore.ts';
 
 export async function run({ options }: Arguments, terminal: Terminal): Promise<number> {
-  const context = await openHere();
+  const context = await openToRestore(options);
   const keepChanges = options['keep-changes'] === true;
   const prepared = await watched(terminal, context.repository, () => prepareUndo(context, { keepChanges }));
   terminal.print(

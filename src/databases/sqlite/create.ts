@@ -1,4 +1,3 @@
-import { randomBytes } from '../../system/crypto.ts';
 import {
   copyFileSync,
   chmodSync,
@@ -6,15 +5,15 @@ import {
   existsSync,
   linkSync,
   mkdirSync,
-  openSync,
-  closeSync,
-  fsyncSync,
   rmSync,
   statSync,
 } from 'node:fs';
 import path from 'node:path';
+import { besideDatabase } from '../../capture/capture.ts';
 import { PitrError } from '../../errors.ts';
-import { syncDir } from '../../system/files.ts';
+import { crashPoint } from '../../system/crashPoint.ts';
+import { syncDir, syncFile } from '../../system/files.ts';
+import { ownedName } from '../../system/owned.ts';
 import type { EngineContext } from '../engine.ts';
 import { readHeader } from './header.ts';
 
@@ -27,11 +26,12 @@ export function createLive(context: EngineContext, source: string, live: string)
   const folder = path.dirname(live);
   mkdirSync(folder, { recursive: true });
   removeCompanions(name, live);
-  const beside = path.join(folder, `.${path.basename(live)}.pitr-${randomBytes(4).toString('hex')}`);
+  const beside = path.join(folder, `${besideDatabase(live)}${ownedName()}`);
   try {
     copyFileSync(source, beside, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
     chmodSync(beside, 0o666 & ~process.umask());
     syncFile(beside);
+    crashPoint('database-built');
     linkSync(beside, live);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
@@ -74,13 +74,4 @@ function holdsData(file: string): boolean {
   if (!existsSync(file) || statSync(file).size === 0) return false;
   // A journal kept by journal_mode = PERSIST begins with zeros once its transaction is done.
   return !file.endsWith('-journal') || readHeader(file, 8).some((byte) => byte !== 0);
-}
-
-function syncFile(file: string): void {
-  const handle = openSync(file, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
 }

@@ -4,6 +4,7 @@ import { PitrError } from '../../errors.ts';
 import { progressOf } from '../../system/progress.ts';
 import { readImage } from '../chunks.ts';
 import type { Repository } from '../../git/repository.ts';
+import { resolveTree } from '../../git/trees.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
 import { type JournalVersions, journalVersions, rollbackVersions } from './header.ts';
 
@@ -13,6 +14,7 @@ export async function writeTarget(
   source: CapturedDatabase,
   file: string,
 ): Promise<void> {
+  if (!(await holdsImage(context.repository, source.tree))) return writeFromText(context, source, file);
   const progress = progressOf(context.repository);
   progress?.begin(`preparing the database ${source.name}`, { bytes: source.bytes });
   const handle = await open(file, 'wx', 0o644);
@@ -44,11 +46,34 @@ export async function writeTarget(
   }
 }
 
+/** True for a copy that has the database file itself. */
+export async function holdsImage(repository: Repository, tree: string): Promise<boolean> {
+  return (await resolveTree(repository, `${tree}:image`)) !== '';
+}
+
+async function writeFromText(context: EngineContext, source: CapturedDatabase, file: string): Promise<void> {
+  const { buildFromText } = await import('./text/build.ts');
+  try {
+    await buildFromText(context, source, file);
+    const handle = await open(file, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    await rm(file, { force: true });
+    throw error;
+  }
+}
+
 /** The journal mode that a copy was recorded with. */
 export async function imageVersions(
   repository: Repository,
   source: CapturedDatabase,
 ): Promise<JournalVersions> {
+  if (!(await holdsImage(repository, source.tree)))
+    return (await import('./text/build.ts')).textVersions(repository, source);
   for await (const chunk of readImage(repository, source.tree)) return journalVersions(chunk);
   return rollbackVersions;
 }

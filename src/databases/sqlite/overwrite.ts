@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PitrError } from '../../errors.ts';
+import { crashPoint } from '../../system/crashPoint.ts';
 import { compareImage } from '../chunks.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
 import { copyFrom, pageReport } from './copy.ts';
-import { normaliseHeader, rollbackVersions } from './header.ts';
-import { imageVersions, writeTarget } from './image.ts';
+import { journalVersions, normaliseHeader, readHeader, rollbackVersions } from './header.ts';
+import { holdsImage, imageVersions, writeTarget } from './image.ts';
 import { busyError, type Deadline, openDatabase, untilFree } from './open.ts';
 import { verifyLive } from './verify.ts';
 import { type Mark, sameMark, Watch } from './watch.ts';
@@ -36,6 +37,7 @@ export async function overwriteLive(
     const before = await replace(context, live, watch, source, deadline, () =>
       requireState(context, watch, now, deadline),
     );
+    crashPoint('database-copied');
     const found = await verifyLive(context, watch, before, source, deadline);
     if (found.result === 'wrong') {
       await putBack(context, live, watch, found.mark, now, deadline);
@@ -75,7 +77,7 @@ async function replace(
 }
 
 /** Makes sure that the live database is what `now` recorded, and gives the mark for which that was true. */
-async function requireState(
+export async function requireState(
   context: EngineContext,
   watch: Watch,
   now: CapturedDatabase,
@@ -87,7 +89,7 @@ async function requireState(
     const after = watch.mark();
     // The journal mode is not content: an application may have switched it.
     normaliseHeader(copy.file, await imageVersions(context.repository, now));
-    if (!after.file || !(await compareImage(context.repository, now.tree, copy.file))) {
+    if (!after.file || !(await isCopy(context, now, copy.file))) {
       throw new PitrError(
         'refused',
         `The database "${now.name}" was changed while the restore was under way; it was left as it is.`,
@@ -102,6 +104,21 @@ async function requireState(
     if (sameMark(before, after)) return after;
     // Only the bookkeeping moved (a checkpoint), or a commit came after the copy: look again.
     if (Date.now() >= deadline.at) throw busyError(now.name);
+  }
+}
+
+/** True when a private file is what was recorded: byte for byte, or as SQL text where only that was recorded. */
+async function isCopy(context: EngineContext, now: CapturedDatabase, file: string): Promise<boolean> {
+  const { repository } = context;
+  if (await holdsImage(repository, now.tree)) return compareImage(repository, now.tree, file);
+  const { recordText } = await import('./text/record.ts');
+  const versions = journalVersions(readHeader(file));
+  normaliseHeader(file, rollbackVersions);
+  const connection = await openDatabase(file, { readonly: true });
+  try {
+    return (await recordText(repository, connection, versions)).tree === now.tree;
+  } finally {
+    connection.close();
   }
 }
 
@@ -170,7 +187,7 @@ async function putBack(
 }
 
 /** Moves what is in the WAL into the file, as far as readers allow: else the WAL stays as large as the database. */
-function checkpoint(watch: Watch): void {
+export function checkpoint(watch: Watch): void {
   if (!watch.inWalMode) return;
   try {
     watch.connection.pragma('wal_checkpoint(TRUNCATE)');

@@ -10,8 +10,8 @@ const inOne = 3;
 /** Over both files; `.ci/run` sets PITR_CASES=2000. */
 const repositories = Math.ceil(Number(process.env['PITR_CASES'] ?? 300) / 2 / inOne);
 
-/** `PITR_SEED=<seed>` plays the same cases again. */
-const seed = Number(process.env['PITR_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+/** The same cases each time, so that a failure is of the change that shows it; `PITR_SEED=<seed>` plays others. */
+const seed = Number(process.env['PITR_SEED'] ?? 20_261_121);
 
 export const timeout = 3_600_000;
 
