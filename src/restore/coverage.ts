@@ -134,9 +134,10 @@ async function askGit(
       writeFileSync(path.join(gitDir, 'info', 'exclude'), readFileIfThere(exclude) ?? '');
     const settings: [string, string][] =
       excludesFile === undefined ? [] : [['core.excludesFile', excludesFile]];
-    // An index holds no folders: something in one stands for it.
-    const asked = new Map(paths.map((file) => [file.endsWith('/') ? `${file}${standIn}` : file, file]));
-    await indexPaths(options, asked.keys());
+    // git 2.39 takes a gitlink for a folder only where it sees one (`ce_to_dtype` reads the mode in the wrong byte order).
+    for (const file of paths) if (file.endsWith('/')) mkdirSync(onDisk(cwd, file), { recursive: true });
+    const asked = new Map(paths.map((file) => [file.replace(/\/$/, ''), file]));
+    await indexPaths(options, paths);
     const { stdout } = await git(
       ['ls-files', '-z', '--cached', '--ignored', '--exclude-standard', ...coveragePatterns(capture)],
       { ...options, config: settings },
@@ -144,5 +145,3 @@ async function askGit(
     return splitNul(stdout).flatMap((file) => asked.get(file) ?? []);
   });
 }
-
-const standIn = 'anything';
