@@ -93,7 +93,7 @@ test.each(commands.map((spec) => [spec.name, spec] as const))(
 
 test('what a value is, is written as git writes it: lower case between < and >', () => {
   for (const { options, operands } of commands) {
-    for (const { value = 'x' } of Object.values(options)) expect(value).toMatch(/^[a-z]+$/);
+    for (const { value = 'x' } of Object.values(options)) expect(value).toMatch(/^[a-z]+(\[?\.[a-z]+\]?)?$/);
     expect(operands.replace(/<[a-z]+>/g, '')).toMatch(/^[[\].\- ]*$/);
   }
 });

@@ -31,5 +31,7 @@ test('a comparison with a tree that is not there is an error, never "no differen
   await expect(paths(diffTrees(found, absent, tree))).rejects.toThrow(/cannot read/);
   const inner = repository.git('rev-parse', 'HEAD:d');
   rmSync(repository.resolve(`.git/objects/${inner.slice(0, 2)}/${inner.slice(2)}`));
-  await expect(paths(diffTrees(found, '', tree))).rejects.toThrow(/cannot read the trees .* unable to read tree/);
+  await expect(paths(diffTrees(found, '', tree))).rejects.toThrow(
+    /cannot read the trees .* unable to read tree/,
+  );
 });

@@ -84,25 +84,44 @@ y', g AS (a || 'z'), s AS (length(a)) STORED);
 */;
   CREATE TABLE child(p REFERENCES plain(id));`;
 
-const value = fc.oneof(
-  fc.constant(null),
-  fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+const anyNumber = fc.oneof(
   fc.double({ noNaN: true }),
   fc.constantFrom(0.1, -0.0, 1e300, 5e-324, 123456789012345680000, Number.POSITIVE_INFINITY, -1),
-  fc.string({ unit: 'binary' }).filter((text) => !/\p{Surrogate}/u.test(text)),
-  fc.constantFrom("it's", '";--', 'a\n;\nb', 'INSERT INTO "x"(', '\u0000after', ''),
-  fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
 );
+
+/**
+ * Numbers that the sqlite3 shell of any version reads exactly: 15 digits and a small exponent. Before 3.43 its reading
+ * of others may be off in the last bit (docs/databases.md); git-pitr brings its own SQLite.
+ */
+const shortNumber = fc
+  .tuple(fc.integer({ min: -(10 ** 9), max: 10 ** 9 }), fc.integer({ min: -9, max: 9 }))
+  .map(([digits, exponent]) => Number(`${digits}e${exponent}`));
+
+const valueOf = (number: fc.Arbitrary<number>) =>
+  fc.oneof(
+    fc.constant(null),
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+    number,
+    fc.string({ unit: 'binary' }).filter((text) => !/\p{Surrogate}/u.test(text)),
+    fc.constantFrom("it's", '";--', 'a\n;\nb', 'INSERT INTO "x"(', '\u0000after', ''),
+    fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+  );
+
+const rowsOf = <Value>(value: fc.Arbitrary<Value>) =>
+  fc.array(fc.tuple(value, value, value), { maxLength: 12 });
 
 describe('SQL text', () => {
   it(`gives back everything, with git-pitr and with git, tar and sqlite3 alone (${runs} runs)`, async () => {
     const where = await place();
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.tuple(value, value, value), { maxLength: 12 }),
+        fc.oneof(
+          fc.record({ byHand: fc.constant(false), rows: rowsOf(valueOf(anyNumber)) }),
+          fc.record({ byHand: fc.constant(true), rows: rowsOf(valueOf(shortNumber)) }),
+        ),
         fc.constantFrom('UTF-8', 'UTF-16le', 'UTF-16be'),
         fc.constantFrom(512, 4096, 65_536),
-        async (rows, encoding, pageSize) => {
+        async ({ byHand, rows }, encoding, pageSize) => {
           rmSync(where.live, { force: true });
           const connection = new Database(where.live);
           connection.exec(
@@ -129,6 +148,9 @@ describe('SQL text', () => {
           // The row that breaks its CHECK is one of those.
           expect(values(file, 'PRAGMA integrity_check')).toEqual(['CHECK constraint failed in plain']);
           expect(values(file, "SELECT text FROM words WHERE words MATCH 'hello'")).toEqual(['hello world']);
+          // The same state is the same tree.
+          expect((await capture(where, 'sql', copy)).tree).toBe(copy.tree);
+          if (!byHand) return;
           const commit = where.git.git('commit-tree', '-m', 'x', copy.tree);
           const archive = execFileSync('git', ['archive', `${commit}:sql`], { cwd: where.git.path });
           const plain = path.join(scratchDir, 'plain.db');
@@ -136,8 +158,6 @@ describe('SQL text', () => {
             input: execFileSync('tar', ['-xO'], { input: archive }),
           });
           expect(everything(plain)).toEqual(expected);
-          // The same state is the same tree.
-          expect((await capture(where, 'sql', copy)).tree).toBe(copy.tree);
         },
       ),
       {
