@@ -83,10 +83,18 @@ export function worktreeContext(repository: Repository, config: Config): Capture
 
 /** A registered database's file and its companions, as anchored ignore patterns. */
 function databasePatterns(repository: Repository, config: Config): string[] {
-  return databasePaths(repository, config).map((file) => {
+  const own = (file: BytePath) => {
     const text = Buffer.from(file, 'latin1').toString('utf8');
     return `/${text.replace(/[\\*?[\]! #]/g, '\\$&')}`;
-  });
+  };
+  const live = liveDatabases(repository, config);
+  const beside = live.map((file) => path.join(path.dirname(file), besideDatabase(file)));
+  return [...live.flatMap(withCompanions).map(own), ...beside.map((start) => `${own(start)}*`)];
+}
+
+/** How the name of a file begins that is to become a database, beside its place: no capture sees it. */
+export function besideDatabase(live: string): string {
+  return `.${path.basename(live)}.pitr-`;
 }
 
 /**
@@ -94,11 +102,15 @@ function databasePatterns(repository: Repository, config: Config): string[] {
  * database may be registered through a symbolic link; SQLite keeps its `-wal` where that leads, and the link is a file.
  */
 export function databasePaths(repository: Repository, config: Config): BytePath[] {
+  return liveDatabases(repository, config).flatMap(withCompanions);
+}
+
+function liveDatabases(repository: Repository, config: Config): BytePath[] {
   const inside = `${repository.worktree}/`;
   return config.databases
     .flatMap(({ path: file }) => (file === undefined ? [] : [followLinks(file)]))
     .filter((file) => file.startsWith(inside))
-    .flatMap((file) => withCompanions(bytePath(file.slice(inside.length))));
+    .map((file) => bytePath(file.slice(inside.length)));
 }
 
 /** A SQLite file and what SQLite keeps beside it. */

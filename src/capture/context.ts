@@ -3,17 +3,17 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   rmSync,
   statSync,
   utimesSync,
-  writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { BytePath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import { type GitOptions, type GitResult, type RunningGit, git, startGit } from '../git/run.ts';
-import { ensurePrivateDir, readFileIfThere } from '../system/files.ts';
+import { ensurePrivateDir, readFileIfThere, writeFileWhole } from '../system/files.ts';
 
 /**
  * A capture reads one working tree through a *shadow* git directory: private, with an index of its own and the real
@@ -100,19 +100,21 @@ const mirroredKeys = [
 /** Creates the shadow git directory, or brings its settings up to date. True when it was there with an index. */
 export function prepareShadow(context: CaptureContext): boolean {
   const { shadowDir } = context;
-  if (!existsSync(path.join(shadowDir, 'HEAD'))) {
+  if (!existsSync(path.join(shadowDir, 'refs'))) {
     ensurePrivateDir(shadowDir);
-    for (const dir of ['refs', 'info', 'objects']) mkdirSync(path.join(shadowDir, dir), { recursive: true });
-    writeFileSync(path.join(shadowDir, 'info', 'attributes'), rawAttributes);
-    writeIfChanged(path.join(shadowDir, 'config'), shadowConfig(context));
-    // Last: its presence says that the rest is complete.
-    writeFileSync(path.join(shadowDir, 'HEAD'), 'ref: refs/heads/shadow\n');
-  } else {
-    writeIfChanged(path.join(shadowDir, 'config'), shadowConfig(context));
-    // A git that was killed in the shadow leaves its lock; we hold the line's lock, so nobody else is using it.
-    rmSync(`${shadowIndex(context)}.lock`, { force: true });
+    for (const dir of ['info', 'objects', 'refs']) mkdirSync(path.join(shadowDir, dir), { recursive: true });
   }
-  writeIfChanged(path.join(shadowDir, 'info', 'exclude'), readFileIfThere(context.excludeFile) ?? '');
+  // A git that was killed in the shadow leaves its lock; we hold the line's lock, so nobody else is using it.
+  for (const name of readdirSync(shadowDir))
+    if (name.endsWith('.lock')) rmSync(path.join(shadowDir, name), { force: true });
+  // Each looked at each time: a full disk, or a loss of power, leaves a file that is there and empty.
+  const files = {
+    'info/attributes': rawAttributes,
+    'info/exclude': readFileIfThere(context.excludeFile) ?? '',
+    config: shadowConfig(context),
+    HEAD: 'ref: refs/heads/shadow\n',
+  };
+  for (const [name, content] of Object.entries(files)) writeIfChanged(path.join(shadowDir, name), content);
   return existsSync(shadowIndex(context));
 }
 
@@ -159,7 +161,7 @@ function quoteConfig(value: string): string {
 }
 
 function writeIfChanged(file: string, content: string): void {
-  if (readFileIfThere(file) !== content) writeFileSync(file, content);
+  if (readFileIfThere(file) !== content) writeFileWhole(file, content);
 }
 
 /**

@@ -6,24 +6,28 @@ import { GitFailure } from '../git/run.ts';
 import { shadowIndex, shadowOf } from './context.ts';
 import { stateFile } from './state.ts';
 
+/** The first finds what an earlier gc took; the second may meet one that is at work; a third is for the next one. */
+const turns = 3;
+
 /**
- * Runs what uses a capture, and runs it again, once, when an object turns out to be missing. A capture that no snapshot
- * came of (a dry run, a diff) leaves objects that nothing refers to: a gc takes them, and the shadow index and its
- * state still name them. They are only caches: the second time everything is read anew.
+ * Runs what uses a capture, and runs it again when an object turns out to be missing. A capture that no snapshot came
+ * of (a dry run, a diff) leaves objects that nothing refers to: a gc takes them, and the shadow index and its state
+ * still name them. They are only caches: the second time everything is read anew.
  */
 export async function retryIfLost<Result>(
   repository: Repository,
-  work: (isSecond: boolean) => Promise<Result>,
+  work: (isAgain: boolean) => Promise<Result>,
 ): Promise<Result> {
-  try {
-    return await work(false);
-  } catch (error) {
-    if (!saysLost(error)) throw error;
-    const shadow = shadowOf(repository);
-    rmSync(shadowIndex(shadow), { force: true });
-    rmSync(stateFile(shadow), { force: true });
-    rmSync(path.join(repository.lineDir, 'nested'), { recursive: true, force: true });
-    return work(true);
+  for (let turn = 1; ; turn++) {
+    try {
+      return await work(turn > 1);
+    } catch (error) {
+      if (turn === turns || !saysLost(error)) throw error;
+      const shadow = shadowOf(repository);
+      rmSync(shadowIndex(shadow), { force: true });
+      rmSync(stateFile(shadow), { force: true });
+      rmSync(path.join(repository.lineDir, 'nested'), { recursive: true, force: true });
+    }
   }
 }
 

@@ -134,9 +134,11 @@ async function listOthers(
   return found;
 }
 
-/** Our own staging folders beside the files (see restore/stage.ts) are never part of a snapshot. */
+/** How our own staging folders beside the files begin (restore/stage.ts): never part of a snapshot. */
+export const stageBesideFiles = '.git-pitr-stage-';
+
 function isOurs(path: BytePath): boolean {
-  return path.startsWith('.git-pitr-');
+  return path.startsWith(stageBesideFiles);
 }
 
 /**

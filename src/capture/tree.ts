@@ -3,6 +3,7 @@ import { type BytePath, displayPath, isWithin, onDisk } from '../git/paths.ts';
 import { GitFailure } from '../git/run.ts';
 import { messageOf } from '../errors.ts';
 import { progressOf } from '../system/progress.ts';
+import { crashPoint } from '../system/crashPoint.ts';
 import { separateNested } from './becameNested.ts';
 import { type CaptureContext, prepareShadow, shadowGit, shadowIndex } from './context.ts';
 import {
@@ -98,6 +99,7 @@ async function captureOnce(
   // Not before the first git process of the update has been started.
   if (paths.size > 0 && onChange !== undefined) setImmediate(onChange);
   const update = await updateIndex(context, paths);
+  crashPoint('objects-written');
   const touched = paths.size > 0 || coverage !== state.coverage || state.tree === '';
   // A folder may have lost the last file that was recorded in it; the next look would see it, and find a change.
   const mayHaveEmptied =
@@ -115,6 +117,7 @@ async function captureOnce(
       ? scanEmptyDirs(context, patterns)
       : looks.emptyDirs.toSorted(),
   ]);
+  crashPoint('tree-written');
   state.tree = tree;
   state.index = stampOf(context);
   const specials = await findSpecials(context, {

@@ -300,7 +300,8 @@ export const commands: readonly CommandSpec[] = [
       'keep-changes': { type: 'boolean', describe: 'Leave alone what changed since the restore' },
       disconnect: {
         type: 'boolean',
-        describe: 'End the sessions of others on a database that is brought back, instead of waiting for them',
+        describe:
+          'End the sessions of others on a database that is brought back, instead of waiting for them',
       },
       yes: { type: 'boolean', alias: 'y', describe: 'Answer every question with yes: the same as --force' },
     },

@@ -16,6 +16,7 @@ const machineErrors: Readonly<Record<string, string>> = {
   ENOSPC: 'The disk is full.',
   EROFS: 'The file system is read-only.',
   EACCES: 'Permission was denied.',
+  ENAMETOOLONG: 'A path is longer than the file system takes.',
 };
 
 /** An error nobody foresaw: a defect, or the machine (disk, memory). */

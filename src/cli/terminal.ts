@@ -33,6 +33,7 @@ export function openTerminal(options: { json: boolean; quiet: boolean }): Termin
   const colours =
     !json && isatty(1) && (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb';
   const paint = (colour: Colour, text: string) => (colours ? `\x1b[${codes[colour]}m${text}\x1b[0m` : text);
+  const say = (handle: number, text: string) => write(handle, harmless(text, colours));
   return {
     json,
     quiet,
@@ -41,19 +42,19 @@ export function openTerminal(options: { json: boolean; quiet: boolean }): Termin
     progress: !json && !quiet && isatty(2),
     paint,
     print: (text) => {
-      if (!json && !quiet) write(1, text.endsWith('\n') ? text : `${text}\n`);
+      if (!json && !quiet) say(1, text.endsWith('\n') ? text : `${text}\n`);
     },
     result: (document) => {
       if (json) write(1, `${JSON.stringify(document, null, 2)}\n`);
     },
     remark: (text) => {
-      if (!quiet) write(2, `${text}\n`);
+      if (!quiet) say(2, `${text}\n`);
     },
-    warn: (text, hints = []) => write(2, `warning: ${text}\n${hintLines(hints)}`),
+    warn: (text, hints = []) => say(2, `warning: ${text}\n${hintLines(hints)}`),
     fail: (error) => {
       const { kind, message, hints, details } = error;
       if (json) write(1, `${JSON.stringify({ error: { kind, message, hints, ...details } }, null, 2)}\n`);
-      write(2, `${paintError('error:')} ${message}\n${hintLines(hints)}`);
+      write(2, `${paintError('error:')} ${harmless(`${message}\n${hintLines(hints)}`, false)}`);
     },
   };
 }
@@ -69,6 +70,20 @@ function hintLines(hints: readonly string[]): string {
 function paintError(text: string): string {
   return isatty(2) && (process.env['NO_COLOR'] ?? '') === '' ? `\x1b[31m${text}\x1b[0m` : text;
 }
+
+/** Text without what steers a terminal: what it quotes (a message, a name) may come from a hostile snapshot. */
+function harmless(text: string, colours: boolean): string {
+  const steering = colours ? controls.butColours : controls.all;
+  return text.replace(steering, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
+
+/** Control characters but for line ends and tabs; and but for the colours of `paint`. */
+/* oxlint-disable no-control-regex -- it is what this is about */
+const controls = {
+  all: /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g,
+  butColours: /(?!\x1b\[(?:0|1|2|3[1-6])m)[\x00-\x08\x0b-\x1f\x7f-\x9f]/g,
+};
+/* oxlint-enable no-control-regex */
 
 /** Writes all of it before it returns: the process ends with an exit code, not with a flush. */
 function write(handle: number, text: string): void {

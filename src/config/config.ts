@@ -24,6 +24,9 @@ export interface Config {
   git: ReadonlyMap<string, string>;
 }
 
+/** The engine of a database whose url is in an environment variable that is not set here. */
+export const unknownEngine = 'unknown';
+
 export interface DatabaseConfig {
   name: string;
   engine: string;
@@ -42,6 +45,10 @@ const harmlessKeys =
   /^pitr\.(maxfilesize|maxsnapshotsize|include|exclude|retention\..+|database\.[^]+\.(path|engine|format|excludetable))$/;
 
 const databaseName = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/;
+
+export function isDatabaseName(name: string): boolean {
+  return databaseName.test(name) && !name.includes('..');
+}
 
 export type ConfigEntry = readonly [key: string, value: string];
 type Entry = ConfigEntry;
@@ -140,7 +147,7 @@ function readDatabases(
   }
   const ownKeys = new Set(own.map(([key]) => key));
   return [...names].toSorted().map((name) => {
-    if (!databaseName.test(name) || name.includes('..')) {
+    if (!isDatabaseName(name)) {
       throw new PitrError(
         'usage',
         `The configuration registers a database as "${name}", which is no name for one.`,
@@ -180,15 +187,23 @@ function readDatabases(
   });
 }
 
+/** What is meant when only a url is given. */
 function engineOfUrl(url: string, key: string): string {
-  const scheme = /^([a-z+]+):/i.exec(url)?.[1]?.toLowerCase();
+  const variable = /^env:(.*)$/s.exec(url)?.[1];
+  const text = variable === undefined ? url : process.env[variable];
+  // Who uses the database is told what is missing; everything else works without it.
+  if (text === undefined || text === '') return unknownEngine;
+  const scheme = /^([a-z+]+):/i.exec(text)?.[1]?.toLowerCase();
   if (scheme === 'postgres' || scheme === 'postgresql') return 'postgres';
   if (scheme === 'mysql' || scheme === 'mariadb') return scheme;
-  throw badValue(
-    key,
-    url.replace(/:[^:@/]*@/, ':***@'),
-    'a postgres:, mysql: or mariadb: URL (or set the engine)',
-  );
+  if (scheme === undefined && /^\s*[a-z_]+\s*=/i.test(text)) return 'postgres';
+  // Not the text itself: it may hold a password.
+  throw new PitrError('usage', `The configuration ${key} is not a postgresql:, mysql: or mariadb: url.`, {
+    hints: [
+      `Set it right with: git config ${key} postgresql://user@host/database`,
+      `Or say which engine it is for: git config ${key.replace(/url$/, 'engine')} postgres`,
+    ],
+  });
 }
 
 function expandHome(text: string): string {

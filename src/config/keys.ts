@@ -69,13 +69,27 @@ export const configKeys: readonly ConfigKey[] = [
     value: 'engine',
     otherwise: 'sqlite',
     tracked: true,
-    describe: 'What kind of database it is. There is only sqlite so far.',
+    describe:
+      'What kind of database it is: sqlite or postgres. With a url it need not be given. In .pitrconfig only sqlite.',
+  },
+  {
+    key: 'pitr.database.<name>.url',
+    value: 'url',
+    otherwise: '',
+    tracked: false,
+    describe:
+      'Registers a database on a server: postgresql://user@host:5432/database, or host=/run/postgresql dbname=database through a socket, without a password; or env:NAME, the environment variable that holds it.',
+  },
+  {
+    key: 'pitr.database.<name>.excludeTable',
+    value: 'pattern',
+    otherwise: '',
+    list: true,
+    tracked: true,
+    describe:
+      'Tables of a server whose rows are not recorded; their definitions are. schema.table, or table for those in public; * and ? stand for any characters.',
   },
 ];
 
 /** Keys that are read and checked, and have no effect in this version. */
-export const keysWithoutEffect: readonly string[] = [
-  'pitr.database.<name>.url',
-  'pitr.database.<name>.format',
-  'pitr.database.<name>.excludeTable',
-];
+export const keysWithoutEffect: readonly string[] = ['pitr.database.<name>.format'];

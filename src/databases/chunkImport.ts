@@ -1,4 +1,5 @@
 import { PitrError } from '../errors.ts';
+import { makeImportPlace } from '../git/importPlace.ts';
 import { nullOid, type Repository } from '../git/repository.ts';
 import { startGit } from '../git/run.ts';
 
@@ -21,20 +22,26 @@ export async function importTree(
   }
   // No deltas: the neighbour of a chunk is seldom like it, and trying costs more than hashing. Level 1: at 6, zlib
   // takes 25 MB/s and the first copy of a database is what people wait for; git gc packs it tighter.
-  const running = startGit(
-    ['fast-import', '--quiet', '--done', '--depth=0', '--date-format=raw-permissive'],
-    {
-      cwd: repository.worktree,
-      config: [
-        ['pack.compression', '1'],
-        ['core.compression', '1'],
-      ],
-      input: input(),
-    },
-  );
+  const place = makeImportPlace(repository);
   let answer = '';
-  for await (const part of running.stdout) answer += (part as Buffer).toString('latin1');
-  await running.end();
+  try {
+    const running = startGit(
+      ['fast-import', '--quiet', '--done', '--depth=0', '--date-format=raw-permissive'],
+      {
+        cwd: repository.worktree,
+        env: place.env,
+        config: [
+          ['pack.compression', '1'],
+          ['core.compression', '1'],
+        ],
+        input: input(),
+      },
+    );
+    for await (const part of running.stdout) answer += (part as Buffer).toString('latin1');
+    await running.end();
+  } finally {
+    place.remove();
+  }
   const oid = /^040000 tree ([0-9a-f]+)\t/.exec(answer)?.[1];
   if (oid === undefined)
     throw new PitrError(

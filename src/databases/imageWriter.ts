@@ -2,6 +2,7 @@ import { createHash } from '../system/crypto.ts';
 import { type FileHandle, open } from 'node:fs/promises';
 import { hashObject } from '../git/hash.ts';
 import type { Repository } from '../git/repository.ts';
+import { GitFailure } from '../git/run.ts';
 import { type ListedEntry, listTree, resolveTree } from '../git/trees.ts';
 import { importTree, putContent } from './chunkImport.ts';
 import { chunkIndex, chunkPath, chunksPerFolder, fileChunks } from './chunks.ts';
@@ -29,6 +30,22 @@ export interface WrittenImage {
  * @param previous the tree of `databases/<name>/` of an earlier snapshot; it decides only what is cheap
  */
 export async function writeImage(
+  repository: Repository,
+  file: string,
+  previous: string | undefined,
+): Promise<WrittenImage> {
+  try {
+    return await writeChanges(repository, file, previous);
+  } catch (error) {
+    if (!(error instanceof NotAnImage)) throw error;
+    return writeChanges(repository, file, undefined);
+  }
+}
+
+/** The previous tree is none that this module wrote: a fetched snapshot may hold anything. */
+class NotAnImage extends Error {}
+
+async function writeChanges(
   repository: Repository,
   file: string,
   previous: string | undefined,
@@ -79,11 +96,7 @@ class ImageScan {
   ) {
     this.#repository = repository;
     this.#handle = handle;
-    this.#previous = listTree(repository, previous ?? '', {
-      recursive: true,
-      sizes: false,
-      paths: ['image/'],
-    });
+    this.#previous = chunksOf(repository, previous);
     this.#checker = checker;
   }
 
@@ -104,11 +117,9 @@ class ImageScan {
       this.#hash.update(content);
       this.bytes += content.length;
       const oid = hashObject(this.#repository, 'blob', content);
-      // What sorts before this chunk and is none: not ours, or from a format that is not this one.
-      while (before.done !== true && before.value.path < path) before = await this.#drop(before.value.path);
-      const same = before.done !== true && before.value.path === path ? before.value : undefined;
-      if (same !== undefined) before = await this.#previous.next();
-      if (same?.oid === oid && same.mode === '100644') continue;
+      const same = before.done === true ? undefined : before.value.oid;
+      if (before.done !== true) before = await this.#previous.next();
+      if (same === oid) continue;
       waiting.push({ path, oid, content: Buffer.from(content), known: this.#checker.has(oid) });
       if (waiting.length >= window) yield await settle();
     }
@@ -120,8 +131,7 @@ class ImageScan {
     this.shrunk = true;
     // Whole folders go in one command: a database that shrank by 100 GB has 1.6 million chunks to drop.
     const folder = path.slice(0, path.lastIndexOf('/'));
-    const index = chunkIndex(path);
-    const unit = index === undefined || index % chunksPerFolder !== 0 ? path : folder;
+    const unit = (chunkIndex(path) ?? 0) % chunksPerFolder === 0 ? folder : path;
     if (!path.startsWith(`${this.superfluous.at(-1) ?? '\0'}/`)) this.superfluous.push(unit);
     return this.#previous.next();
   }
@@ -131,6 +141,25 @@ class ImageScan {
     if (this.#digest === '') this.#digest = this.#hash.digest('hex');
     return this.#digest;
   }
+}
+
+/** The chunks of an image in order, none missing. Error: `NotAnImage`. */
+async function* chunksOf(repository: Repository, tree: string | undefined): AsyncGenerator<ListedEntry> {
+  if (tree === undefined) return;
+  let index = 0;
+  try {
+    for await (const entry of listTree(repository, tree, {
+      recursive: true,
+      sizes: false,
+      paths: ['image/'],
+    })) {
+      if (entry.path !== chunkPath(index++) || entry.mode !== '100644') throw new NotAnImage();
+      yield entry;
+    }
+  } catch (error) {
+    throw error instanceof GitFailure ? new NotAnImage() : error;
+  }
+  if (index === 0) throw new NotAnImage();
 }
 
 /** Writes chunks and trees with one fast-import; git itself rewrites only the folders on the way to a change. */
@@ -149,13 +178,7 @@ async function importChanges(
       if (content === undefined) yield `M 100644 ${oid} ${path}\n`;
       else yield* putContent(path, content);
     }
-    for (const path of scan.superfluous) yield `D ${quoted(path)}\n`;
+    for (const path of scan.superfluous) yield `D ${path}\n`;
   }
   return importTree(repository, commands());
-}
-
-function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path)
-    ? path
-    : `"${path.replace(/["\\\n]/g, (char) => (char === '\n' ? '\\n' : `\\${char}`))}"`;
 }

@@ -1,9 +1,11 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import type { Config, DatabaseConfig } from '../config/config.ts';
+import { type Config, type DatabaseConfig, unknownEngine } from '../config/config.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import type { Repository } from '../git/repository.ts';
-import { ensurePrivateDir, followLinks, randomId } from '../system/files.ts';
+import { ensurePrivateDir, followLinks } from '../system/files.ts';
+import { ownedName } from '../system/owned.ts';
+import { connectionText } from './secrets.ts';
 import type { CapturedDatabase, DatabaseEngine, EngineContext, FailedDatabase } from './engine.ts';
 
 /** The registered databases of a repository, whatever their engines. */
@@ -15,6 +17,7 @@ const engines: Record<string, () => Promise<DatabaseEngine>> = {
 };
 
 async function engineOf(database: DatabaseConfig): Promise<DatabaseEngine> {
+  if (database.engine === unknownEngine) connectionText(database); // tells what is missing
   const load = engines[database.engine];
   if (load === undefined) {
     throw new PitrError(
@@ -51,7 +54,7 @@ export async function withEngine<Result>(
   database: DatabaseConfig,
   work: (engine: DatabaseEngine, context: EngineContext) => Promise<Result>,
 ): Promise<Result> {
-  const scratchDir = path.join(repository.lineDir, 'scratch', randomId());
+  const scratchDir = path.join(repository.lineDir, 'scratch', ownedName());
   ensurePrivateDir(path.dirname(scratchDir));
   mkdirSync(scratchDir, { mode: 0o700 });
   try {

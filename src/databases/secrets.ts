@@ -6,9 +6,9 @@ import { PitrError } from '../errors.ts';
 /** A registered `url`, `env:NAME` resolved. Errors: `usage`, without the text. */
 export function connectionText({ name, engine, url }: DatabaseConfig): string {
   if (url === undefined || url === '') {
-    throw new PitrError('usage', `The ${engine} database "${name}" is registered without a url.`, {
+    throw new PitrError('usage', `The database "${name}" is registered without a url.`, {
       hints: [
-        `git config pitr.database.${name}.url ${engine}://user@host/database`,
+        `git config pitr.database.${name}.url ${schemeOf(engine)}://user@host/database`,
         `git config pitr.database.${name}.url env:DATABASE_URL reads it from the environment.`,
       ],
     });
@@ -26,7 +26,7 @@ export function connectionText({ name, engine, url }: DatabaseConfig): string {
       {
         hints: [
           `Set it where git-pitr runs; from an .env file in a shell: set -a; . ./.env; set +a`,
-          `Or register the url without its password: git config pitr.database.${name}.url ${engine}://user@host/database`,
+          `Or register the url without its password: git config pitr.database.${name}.url ${schemeOf(engine)}://user@host/database`,
         ],
       },
     );
@@ -47,6 +47,10 @@ export function hasPassword(text: string): boolean {
 /** The same url without its password, and without its parameters when one is among these. */
 export function withoutPassword(url: string): string {
   return url.replace(/^([a-z][a-z0-9+.-]*:\/\/[^:/?#@]*):[^/?#]*@/i, '$1@').replace(/\?.*password=.*$/is, '');
+}
+
+function schemeOf(engine: string): string {
+  return engine === 'mysql' || engine === 'mariadb' ? engine : 'postgresql';
 }
 
 function passwordInConfig(name: string): PitrError {

@@ -1,3 +1,4 @@
+import { type ImportPlace, makeImportPlace } from './importPlace.ts';
 import { type BytePath, quotePath } from './paths.ts';
 import { nullOid, type Repository } from './repository.ts';
 import { prestart } from './prestart.ts';
@@ -5,9 +6,27 @@ import { git } from './run.ts';
 
 const command = ['fast-import', '--quiet', '--done', '--date-format=raw-permissive'];
 
+/** The place of a process that waits for its input; one a repository. */
+const waiting = new Map<string, ImportPlace>();
+
 /** Starts what `ImportStream.run` needs. */
 export function prestartImport(repository: Repository): void {
-  prestart(command, { cwd: repository.worktree }, 'done\n');
+  const key = repository.privateDir;
+  if (waiting.has(key)) return;
+  const place = makeImportPlace(repository);
+  const dismissed = () => {
+    waiting.delete(key);
+    place.remove();
+  };
+  if (prestart(command, { cwd: repository.worktree, env: place.env }, { farewell: 'done\n', dismissed }))
+    waiting.set(key, place);
+  else place.remove();
+}
+
+function takePlace(repository: Repository): ImportPlace {
+  const place = waiting.get(repository.privateDir);
+  waiting.delete(repository.privateDir);
+  return place ?? makeImportPlace(repository);
 }
 
 /**
@@ -35,6 +54,7 @@ export class ImportStream {
     epochMs: number;
     message: string;
     from: string | undefined;
+    /** Begin with an empty tree instead of the one of `from`. */
     clear?: boolean;
   }): string {
     const { branch, message, from } = options;
@@ -44,8 +64,8 @@ export class ImportStream {
     this.text(`mark ${mark}`);
     this.text(`committer git-pitr <git-pitr@localhost> ${Math.floor(options.epochMs / 1000)} +0000`);
     this.data(message);
-    if (from !== undefined) this.text(`from ${from}`);
-    if (options.clear === true) this.text('deleteall');
+    // `merge` makes it the parent without reading its tree: a damaged snapshot must not keep the next from being taken.
+    if (from !== undefined) this.text(`${options.clear === true ? 'merge' : 'from'} ${from}`);
     return mark;
   }
 
@@ -74,7 +94,16 @@ export class ImportStream {
       this.text('');
     }
     this.text('done');
-    const { stdout } = await git(command, { cwd: repository.worktree, input: Buffer.concat(this.#parts) });
-    return stdout.toString('latin1').split('\n').slice(0, -1);
+    const place = takePlace(repository);
+    try {
+      const { stdout } = await git(command, {
+        cwd: repository.worktree,
+        env: place.env,
+        input: Buffer.concat(this.#parts),
+      });
+      return stdout.toString('latin1').split('\n').slice(0, -1);
+    } finally {
+      place.remove();
+    }
   }
 }

@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { ensurePrivateDir, writeCache } from '../system/files.ts';
+import { ensurePrivateDir, readFileIfThere, writeFileWhole } from '../system/files.ts';
 import type { Repository } from './repository.ts';
 
 /**
@@ -12,7 +12,10 @@ import type { Repository } from './repository.ts';
  */
 export function objectStore(repository: Repository): Record<string, string> {
   const gitDir = path.join(repository.privateDir, 'reader');
-  if (!existsSync(path.join(gitDir, 'HEAD'))) create(gitDir, repository);
+  if (!sound.has(gitDir)) {
+    if (readFileIfThere(path.join(gitDir, 'HEAD')) !== head) create(gitDir, repository);
+    sound.add(gitDir);
+  }
   return {
     GIT_DIR: gitDir,
     GIT_WORK_TREE: repository.worktree,
@@ -20,14 +23,19 @@ export function objectStore(repository: Repository): Record<string, string> {
   };
 }
 
+const head = 'ref: refs/heads/none\n';
+
+/** Looked at once a process: a loss of power may have left empty files. */
+const sound = new Set<string>();
+
 function create(gitDir: string, repository: Repository): void {
   ensurePrivateDir(gitDir);
   for (const dir of ['refs', 'objects']) mkdirSync(path.join(gitDir, dir), { recursive: true });
   const extensions = repository.objectFormat === 'sha256' ? '[extensions]\n\tobjectformat = sha256\n' : '';
-  writeCache(
+  writeFileWhole(
     path.join(gitDir, 'config'),
     `[core]\n\trepositoryformatversion = 1\n\tbare = false\n${extensions}`,
   );
   // Last: its presence says that the rest is complete.
-  writeCache(path.join(gitDir, 'HEAD'), 'ref: refs/heads/none\n');
+  writeFileWhole(path.join(gitDir, 'HEAD'), head);
 }

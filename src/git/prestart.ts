@@ -7,8 +7,14 @@ import { type GitOptions, launchGit, type RunningGit } from './run.ts';
 
 interface Waiting {
   running: RunningGit;
+  goodbye: Goodbye;
+}
+
+export interface Goodbye {
   /** What makes the process end without having done anything. */
   farewell: string;
+  /** Called when it has ended so. */
+  dismissed: () => void;
 }
 
 const waiting = new Map<string, Waiting>();
@@ -23,13 +29,18 @@ function keyOf(args: readonly string[], { cwd, env, config, okCodes }: GitOption
   return JSON.stringify([args, cwd, env, config, okCodes]);
 }
 
-/** Starts a command that reads all it needs from standard input. */
-export function prestart(args: readonly string[], options: GitOptions, farewell = ''): void {
+/** Starts a command that reads all it needs from standard input. False when none was started. */
+export function prestart(
+  args: readonly string[],
+  options: GitOptions,
+  goodbye: Goodbye = { farewell: '', dismissed: () => {} },
+): boolean {
   const key = keyOf(args, options);
-  if (!allowed || waiting.has(key)) return;
+  if (!allowed || waiting.has(key)) return false;
   const running = launchGit(args, { ...options, input: '' });
   running.child.stdin?.on('error', () => {}); // its exit code tells
-  waiting.set(key, { running, farewell });
+  waiting.set(key, { running, goodbye });
+  return true;
 }
 
 export function takePrestarted(args: readonly string[], options: GitOptions): RunningGit | undefined {
@@ -42,9 +53,11 @@ export function takePrestarted(args: readonly string[], options: GitOptions): Ru
 
 /** Sends home what nobody asked for. */
 export function dismissPrestarted(): void {
-  for (const { running, farewell } of waiting.values()) {
+  for (const { running, goodbye } of waiting.values()) {
     running.stdout.resume();
-    running.child.stdin?.end(farewell);
+    running.child.stdin?.end(goodbye.farewell);
+    const { dismissed } = goodbye;
+    running.end().then(dismissed, dismissed); // nobody asked it anything: its exit code means nothing
   }
   waiting.clear();
   allowed = false;

@@ -52,6 +52,7 @@ export async function* diffTrees(
     cwd: options.cwd ?? repository.worktree,
     env: objectStore(repository),
     input: question,
+    okCodes: [0, 128],
   });
   let answered = false;
   let header = '';
@@ -73,11 +74,11 @@ export async function* diffTrees(
       ...(afterMode === '000000' ? {} : { after: { mode: afterMode, oid: afterOid } }),
     };
   }
-  const { stderr } = await running.end();
-  if (answered) return;
+  const { code, stderr } = await running.end();
+  if (answered && code === 0) return;
   throw new PitrError(
     'integrity',
-    `git cannot read the trees ${from || none} and ${to || none}. ${stderr}`.trim(),
+    `git cannot read the trees ${from || none} and ${to || none}. ${stderr.trim()} Nothing was changed.`,
     {
       hints: ['Run: git fsck'],
     },
@@ -146,7 +147,7 @@ export async function totalOf(
 ): Promise<{ files: number; bytes: number } | undefined> {
   const total = { files: 0, bytes: 0 };
   const args = ['ls-tree', '-r', '--full-tree', '--format=%(objectsize)', '--end-of-options', tree];
-  const options = { cwd: repository.worktree, env: objectStore(repository), okCodes: [0, 128] };
+  const options = { cwd: repository.worktree, env: objectStore(repository), okCodes: [0, 1, 128] };
   const running = startGit(args, options);
   let rest = '';
   for await (const chunk of running.stdout) {

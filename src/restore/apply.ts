@@ -16,6 +16,7 @@ import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath, onDisk, parentOf, parentsOf } from '../git/paths.ts';
 import type { FilePlan, PlanEntry } from './plan.ts';
 import type { Stage } from './stage.ts';
+import { crashPoint } from '../system/crashPoint.ts';
 import type { Progress } from '../system/progress.ts';
 
 /**
@@ -53,16 +54,21 @@ export async function applyFiles(plan: FilePlan, applier: Applier): Promise<void
   progress?.begin('restoring', { files: plan.entries.length });
   const folders = new Set<BytePath>();
   for (const entry of plan.entries) if (entry.action === 'delete') remove(applier, entry);
+  crashPoint('files-deleted');
   for (const dir of plan.removeDirs.toReversed()) removeEmptyFolders(root, dir, plan);
   for (const entry of plan.entries)
     if (entry.action === 'delete') removeEmptyFolders(root, parentOf(entry.path), plan);
+  crashPoint('folders-removed');
   for (const entry of plan.entries) {
     if (entry.action === 'create' || entry.action === 'overwrite') place(applier, entry, folders);
     else if (entry.action === 'mode') setMode(applier, entry);
+    crashPoint('file-applied');
   }
   for (const dir of plan.createDirs) makeFolder(root, dir, folders);
+  crashPoint('files-applied');
   progress?.begin('waiting for the disk');
   await syncFileSystem(root);
+  crashPoint('files-synced');
 }
 
 function remove(applier: Applier, entry: PlanEntry): void {
@@ -74,6 +80,7 @@ function remove(applier: Applier, entry: PlanEntry): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw failedAt('remove', entry.path, error);
   }
+  crashPoint('file-deleted');
 }
 
 /** Removes a folder and those above it while they are empty and not wanted. rmdir refuses one that holds anything. */
@@ -168,8 +175,10 @@ function requireRealParents(root: string, path: BytePath, known: Set<BytePath>, 
   for (const parent of parentsOf(path)) {
     if (known.has(parent)) continue;
     const stat = statOf(root, parent);
-    if (stat === undefined && make) mkdirSync(onDisk(root, parent));
-    else if (stat === undefined) return;
+    if (stat === undefined && make) {
+      mkdirSync(onDisk(root, parent));
+      crashPoint('folder-made');
+    } else if (stat === undefined) return;
     else if (!stat.isDirectory()) {
       throw new PitrError(
         'refused',

@@ -2,9 +2,10 @@ import { existsSync } from 'node:fs';
 import { type Capture, captureWorktree } from '../capture/capture.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
-import { type BytePath, displayPath } from '../git/paths.ts';
+import { type BytePath, displayPath, parentOf } from '../git/paths.ts';
 import type { TreeEntry } from '../git/trees.ts';
 import { readSnapshot } from '../timeline/catalog.ts';
+import { crashPoint } from '../system/crashPoint.ts';
 import { progressOf } from '../system/progress.ts';
 import { copiesIn } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
@@ -71,9 +72,21 @@ export async function wayTo(
     way.plan.entries.push(entryBetween(entry.path, is, wanted));
   }
   way.plan.createDirs = end === 'after' ? operation.createDirs : operation.removeDirs;
-  way.plan.removeDirs = end === 'after' ? operation.removeDirs : operation.createDirs;
+  way.plan.removeDirs = [
+    ...(end === 'after' ? operation.removeDirs : operation.createDirs),
+    ...foldersOfGone(operation, end),
+  ];
   way.index = await indexWay(context, operation, end, now, way.changed);
   return way;
+}
+
+/**
+ * The folders of files that are not there at this end. They go when they are empty: the one that was killed may have
+ * made them and put nothing in yet, or have emptied them and not removed them yet.
+ */
+function foldersOfGone(operation: Operation, end: End): BytePath[] {
+  const gone = operation.files.filter((entry) => sideOf(entry, end).entry === undefined);
+  return [...new Set(gone.map(({ path }) => parentOf(path)))].filter((folder) => folder !== '').toSorted();
 }
 
 interface Side {
@@ -169,7 +182,10 @@ export async function driveTo(
     stage.remove();
   }
   if (way.index.length > 0) await (await import('./staged.ts')).applyIndex(context, way.index);
-  for (const copy of await copiesAt(context, operation, end)) await driveDatabase(context, copy);
+  for (const copy of await copiesAt(context, operation, end)) {
+    await driveDatabase(context, copy);
+    crashPoint('database-restored');
+  }
 }
 
 function changedError(paths: readonly BytePath[]): PitrError {

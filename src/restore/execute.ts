@@ -157,9 +157,10 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
     .filter(({ action }) => action === 'restore')
     .toSorted((a, b) => Number(isThere(b)) - Number(isThere(a)));
   requireRecorded(databases, now.failedDatabases);
-  crashPoint('before-stage');
+  crashPoint('safety-taken');
   const stage = await stageFiles(context, repository.worktree, plan.entries);
   try {
+    crashPoint('staged');
     const seen = lookAtPlan(repository.worktree, plan);
     const moved = await movedSince(context, plan, now.capture, prepared.also, seen);
     if (moved.length > 0) throw movedError(moved.map(displayPath));
@@ -172,8 +173,9 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
       copies: new Map(now.databases.map((copy) => [copy.name, copy])),
     };
     if (run.operation.holds !== undefined) await holdContents(repository, run.operation.holds);
+    crashPoint('held');
     beginOperation(repository, run.operation);
-    crashPoint('after-journal');
+    crashPoint('journal-written');
     try {
       await applyFiles(plan, {
         root: repository.worktree,
@@ -181,19 +183,22 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
         seen,
         progress: progressOf(repository),
       });
-      crashPoint('after-files');
       if (prepared.index.length > 0) await (await import('./staged.ts')).applyIndex(context, prepared.index);
-      for (const database of databases) await restoreOne(context, run, database.target);
-      crashPoint('after-databases');
+      for (const database of databases) {
+        await restoreOne(context, run, database.target);
+        crashPoint('database-restored');
+      }
       requireWritten(context, plan);
+      crashPoint('verified');
     } catch (error) {
       throw await takenBack(context, run, error);
     }
     finishOperation(repository);
+    crashPoint('journal-finished');
     if (run.operation.holds !== undefined) await releaseContents(repository);
-    crashPoint('after-finish');
   } finally {
     stage.remove();
+    crashPoint('stage-removed');
   }
 }
 

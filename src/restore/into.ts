@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { CapturedDatabase } from '../databases/engine.ts';
+import { isDatabaseName } from '../config/config.ts';
 import { withEngine } from '../databases/registry.ts';
 import { messageOf, PitrError } from '../errors.ts';
 import { requirePathspecs } from '../git/pathspecs.ts';
@@ -118,6 +119,14 @@ function makeFolders(folder: string): boolean {
 /** The database copies asked for. Error: `noMatch` for one that the snapshot does not hold. */
 function copiesFor({ databases: { names, all } }: RestoreRequest, target: RecordedState): CapturedDatabase[] {
   const copies = target.databases.filter(({ name }) => all || names.includes(name));
+  // Their files are named after them.
+  const unsafe = copies.find(({ name }) => !isDatabaseName(name));
+  if (unsafe !== undefined)
+    throw new PitrError(
+      'refused',
+      `The snapshot holds a database of a name that is never written: "${unsafe.name}". Nothing was written.`,
+      { hints: ['Such a snapshot was not made by git-pitr: do not trust where it comes from.'] },
+    );
   const missing = names.find((name) => !copies.some((copy) => copy.name === name));
   if (missing !== undefined)
     throw new PitrError(

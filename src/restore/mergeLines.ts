@@ -2,10 +2,10 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { ImportStream } from '../git/fastImport.ts';
 import { hashObject } from '../git/hash.ts';
+import { makeImportPlace } from '../git/importPlace.ts';
 import { objectReader } from '../git/objectReader.ts';
-import { objectStore } from '../git/objectStore.ts';
 import type { Repository } from '../git/repository.ts';
-import { git } from '../git/run.ts';
+import { type GitOptions, git } from '../git/run.ts';
 import { listTree } from '../git/trees.ts';
 import { randomId } from '../system/files.ts';
 
@@ -102,9 +102,10 @@ async function mergeSides(
   const cwd = path.join(repository.lineDir, 'empty');
   mkdirSync(cwd, { recursive: true, mode: 0o700 });
   const flags = ['--write-tree', '-z', '--name-only', '--no-messages'];
-  const { stdout } = await git(['merge-tree', ...flags, sides.now, sides.target], {
+  const place = makeImportPlace(repository);
+  const options: GitOptions = {
     cwd,
-    env: { ...objectStore(repository), GIT_WORK_TREE: cwd, GIT_ATTR_NOSYSTEM: '1' },
+    env: { ...place.env, GIT_WORK_TREE: cwd, GIT_ATTR_NOSYSTEM: '1' },
     config: [
       ['core.attributesFile', '/dev/null'],
       // Marks carry whole oids, which `relabel` looks for.
@@ -115,7 +116,10 @@ async function mergeSides(
       ['merge.renormalize', 'false'],
     ],
     okCodes: [0, 1],
-  });
+  };
+  const { stdout } = await git(['merge-tree', ...flags, sides.now, sides.target], options).finally(() =>
+    place.remove(),
+  );
   const [tree = '', ...names] = stdout.toString('latin1').split('\0');
   return { tree, conflicts: new Set(names.filter((name) => name !== '')) };
 }

@@ -1,3 +1,4 @@
+import { stageBesideFiles } from '../capture/scan.ts';
 import { createHash } from '../system/crypto.ts';
 import { closeSync, mkdirSync, openSync, rmSync, statSync, symlinkSync, writeSync } from 'node:fs';
 import path from 'node:path';
@@ -9,7 +10,8 @@ import type { Repository } from '../git/repository.ts';
 import type { Config } from '../config/config.ts';
 import type { PlanEntry } from './plan.ts';
 import type { Context } from './request.ts';
-import { ensurePrivateDir, randomId } from '../system/files.ts';
+import { ensurePrivateDir } from '../system/files.ts';
+import { ownedName } from '../system/owned.ts';
 import { progressOf } from '../system/progress.ts';
 
 /**
@@ -59,6 +61,7 @@ export async function stageFiles(
         const hash = await writeContent(
           repository,
           stage.pathOf(entry.path),
+          entry,
           kindOf(config, entry),
           object,
           content,
@@ -91,8 +94,8 @@ function stagingDir(repository: Repository, root: string): string {
   ensurePrivateDir(repository.lineDir);
   const sameDevice = statSync(repository.lineDir).dev === statSync(root).dev;
   return sameDevice
-    ? path.join(repository.lineDir, 'stage', randomId())
-    : path.join(root, `.git-pitr-${randomId()}`);
+    ? path.join(repository.lineDir, 'stage', ownedName())
+    : path.join(root, `${stageBesideFiles}${ownedName()}`);
 }
 
 async function bytesOf(repository: Repository, entries: readonly PlanEntry[]): Promise<number> {
@@ -114,6 +117,7 @@ export function linksAreFiles(config: Config): boolean {
 async function writeContent(
   repository: Repository,
   file: string,
+  entry: PlanEntry,
   kind: 'link' | 'executable' | 'file',
   { type, size }: ObjectInfo,
   content: AsyncIterable<Buffer>,
@@ -124,6 +128,7 @@ async function writeContent(
     const parts: Buffer[] = [];
     for await (const part of content) parts.push(part);
     const target = Buffer.concat(parts);
+    if (target.length === 0 || target.length > maxLink || target.includes(0)) throw impossibleLink(entry);
     symlinkSync(target, file);
     return hash.update(target).digest('hex');
   }
@@ -138,6 +143,22 @@ async function writeContent(
     closeSync(handle);
   }
   return hash.digest('hex');
+}
+
+/** The most bytes of a link's target (Linux: PATH_MAX less its NUL). */
+const maxLink = 4095;
+
+function impossibleLink({ path: file }: PlanEntry): PitrError {
+  return new PitrError(
+    'refused',
+    `${displayPath(file)} is recorded as a symbolic link to nothing, or to what no path can be. Nothing was changed.`,
+    {
+      hints: [
+        'Such a snapshot was not made by git-pitr: do not trust where it comes from.',
+        'Name the paths you want, and only they are restored.',
+      ],
+    },
+  );
 }
 
 function damagedContent({ path: file }: PlanEntry): PitrError {

@@ -16,6 +16,7 @@ import { readIndexFile } from '../git/indexFile.ts';
 import { type BytePath, displayPath, onDisk } from '../git/paths.ts';
 import { nullOid, type Repository } from '../git/repository.ts';
 import { git } from '../git/run.ts';
+import { crashPoint } from '../system/crashPoint.ts';
 import { syncDir } from '../system/files.ts';
 import { type IndexChange, type IndexSide, sameIndexSide } from './indexPlan.ts';
 import type { Context } from './request.ts';
@@ -33,10 +34,8 @@ export async function applyIndex(context: Context, changes: readonly IndexChange
   for (let turn = 0; turn < 10; turn++) {
     const built = await buildIndex(context, changes);
     if (await replaceIndex(repository, built)) {
+      crashPoint('index-written');
       requireIndex(repository, changes);
-      // Stat data for the new entries, as `git status` would get it; a git that came in between does it itself.
-      const okCodes = [0, 1, 128];
-      await git(['update-index', '-q', '--refresh'], { cwd: repository.worktree, okCodes });
       return;
     }
   }
@@ -128,6 +127,15 @@ async function buildIndex(context: Context, changes: readonly IndexChange[]): Pr
     );
   }
   if (sparse) await reapplySparse(repository, fresh);
+  // Stat data for the new entries, as `git status` would get it. Done here, and not in the user's index afterwards: a
+  // git that is killed there leaves an index.lock that nobody takes away.
+  const okCodes = [0, 1, 128];
+  await git(['update-index', '-q', '--refresh'], {
+    cwd: repository.worktree,
+    env: { GIT_INDEX_FILE: fresh },
+    okCodes,
+  });
+  crashPoint('index-built');
   return { from };
 }
 
@@ -199,6 +207,7 @@ async function replaceIndex(repository: Repository, built: BuiltIndex): Promise<
     await requireIndexFree(repository);
     if (takeIndexLock(fresh, lock)) break;
   }
+  crashPoint('index-locked');
   const isStill = stampOf(index) === built.from;
   if (isStill) renameSync(lock, index);
   else rmSync(lock, { force: true });

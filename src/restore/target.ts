@@ -1,7 +1,10 @@
 import type { CapturedDatabase } from '../databases/engine.ts';
+import { PitrError } from '../errors.ts';
 import { objectReader } from '../git/objectReader.ts';
 import { type BytePath, bytePath, unquotePath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
+import { readTree } from '../git/treeEntries.ts';
+import type { TreeEntry } from '../git/trees.ts';
 import type { StageEntry } from './indexPlan.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { copiesIn } from '../timeline/take.ts';
@@ -32,25 +35,68 @@ export interface RecordedState {
 
 const stateNames = ['refs', 'permissions', 'empty-dirs', 'gitlinks', 'conflicts', 'index-flags', 'staged'];
 
-/** Reads what a snapshot holds. */
+/**
+ * Reads what a snapshot holds. What it does not have and what cannot be read are told apart: a tree of files that is
+ * lost must never pass for "there were no files", which a restore would make true.
+ * Error: `integrity` when a part of it is not in the object store.
+ */
 export async function stateOf(repository: Repository, snapshot: Snapshot): Promise<RecordedState> {
   const { commit } = snapshot;
-  const reader = objectReader(repository);
-  const [[files, staged], blobs, databases] = await Promise.all([
-    reader.info([`${commit}:files`, `${commit}:staged`]),
-    reader.read(stateNames.map((name) => `${commit}:state/${name}`)),
+  const root = await requireTree(repository, snapshot, `${commit}^{tree}`);
+  const oidOf = (name: string) => root.get(name)?.oid ?? '';
+  const [names, databases] = await Promise.all([
+    root.has('state') ? requireTree(repository, snapshot, oidOf('state')) : new Map<string, TreeEntry>(),
     copiesIn(repository, snapshot),
   ]);
-  const state = new Map(stateNames.map((name, at) => [name, blobs[at]?.toString('latin1') ?? '']));
+  await requireTrees(repository, snapshot, [oidOf('files'), oidOf('staged')]);
+  const known = stateNames.filter((name) => names.has(name));
+  const blobs = await objectReader(repository).read(known.map((name) => names.get(name)?.oid ?? ''));
+  const state = new Map<string, string>();
+  for (const [at, name] of known.entries()) {
+    const blob = blobs[at];
+    if (blob === undefined) throw unreadable(snapshot, `state/${name}`);
+    state.set(name, blob.toString('latin1'));
+  }
   return {
     commit,
-    files: files?.oid ?? '',
-    staged: staged?.oid ?? '',
+    files: oidOf('files'),
+    staged: oidOf('staged'),
     head: headOf(state.get('refs') ?? '') ?? snapshot.head.commit ?? '',
     ...parseState(state),
     skipped: new Set(snapshot.skipped.map(({ path }) => unquotePath(bytePath(path)))),
     databases,
   };
+}
+
+async function requireTree(
+  repository: Repository,
+  snapshot: Snapshot,
+  name: string,
+): Promise<Map<string, TreeEntry>> {
+  const entries = await readTree(repository, name);
+  if (entries === undefined) throw unreadable(snapshot, name);
+  return entries;
+}
+
+async function requireTrees(
+  repository: Repository,
+  snapshot: Snapshot,
+  oids: readonly string[],
+): Promise<void> {
+  const wanted = oids.filter((oid) => oid !== '');
+  const objects = await objectReader(repository).info(wanted);
+  for (const [at, oid] of wanted.entries())
+    if (objects[at]?.type !== 'tree') throw unreadable(snapshot, `its tree ${oid}`);
+}
+
+function unreadable({ id }: Snapshot, what: string): PitrError {
+  return new PitrError(
+    'integrity',
+    `Snapshot ${id} cannot be read: ${what} is not in the object store, or not what it should be. Nothing was changed.`,
+    {
+      hints: ['git fsck --full tells what is missing or damaged.', 'git pitr list shows other snapshots.'],
+    },
+  );
 }
 
 /** The parts of `state/` that a plan reads. Lines that are not of the format are passed over. */

@@ -2,6 +2,7 @@ import { type Capture, captureWorktree } from '../capture/capture.ts';
 import { retryIfLost } from '../capture/retry.ts';
 import { PitrError } from '../errors.ts';
 import type { BytePath } from '../git/paths.ts';
+import { crashPoint } from '../system/crashPoint.ts';
 import { readSnapshot } from '../timeline/catalog.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { lockLine, takeSnapshotLocked } from '../timeline/take.ts';
@@ -158,11 +159,14 @@ export async function resumeRestore(
       also: operation.files.map(({ path }) => path),
       force: true,
     });
+    crashPoint('safety-taken');
     await driveTo(context, operation, end, options);
+    crashPoint('driven');
     const databasesLeft =
       end === 'after' ? [] : databasesMadeBy(context, operation, await copiesAt(context, operation, end));
     if (end === 'after') finishOperation(repository);
     else forgetOperation(repository);
+    crashPoint(end === 'after' ? 'journal-finished' : 'journal-removed');
     if (operation.holds !== undefined) await releaseContents(repository);
     return { operation, safety: { id: safety.id, commit: safety.commit }, databasesLeft };
   } finally {

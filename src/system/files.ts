@@ -38,11 +38,28 @@ export function writeFileAtomic(file: string, content: string | Buffer): void {
   syncDir(path.dirname(file));
 }
 
-/** Writes a file that is only a cache: whole or not at all, but not worth waiting for the disk. */
-export function writeCache(file: string, content: string): void {
+/** Writes a whole file or nothing, without waiting for the disk. */
+export function writeFileWhole(file: string, content: string): void {
   const temporary = `${file}.${process.pid}.tmp`;
-  writeFileSync(temporary, content, { mode: 0o600 });
-  renameSync(temporary, file);
+  try {
+    writeFileSync(temporary, content, { mode: 0o600 });
+    renameSync(temporary, file);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * Writes a file that is only a cache. A disk that is full keeps the old one: what was done is done all the same, and
+ * who reads a cache sees by itself that it does not fit.
+ */
+export function writeCache(file: string, content: string): void {
+  try {
+    writeFileWhole(file, content);
+  } catch (error) {
+    if (!['ENOSPC', 'EDQUOT', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
 }
 
 /** Removes a file and makes the removal last. */

@@ -3,6 +3,7 @@ import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
 import { GitFailure, startGit } from '../git/run.ts';
 import { parseMessage } from './message.ts';
 import { maxNoteBytes } from './limits.ts';
+import { inspectNotes, type Notes } from './notes.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** The snapshots of a line, newest first, and the commits on it that are none. */
@@ -27,7 +28,8 @@ export interface CatalogOptions {
 export async function readCatalog(repository: Repository, options: CatalogOptions = {}): Promise<Catalog> {
   const catalog: Catalog = { snapshots: [], problems: [] };
   // Before git starts: Node throws away what a process printed if nobody reads it by the time it exits.
-  const { parseNote } = await import('./schema.ts');
+  const [{ parseNote }, notes] = await Promise.all([import('./schema.ts'), inspectNotes(repository)]);
+  if (notes.kind === 'broken') catalog.problems.push({ commit: '', problem: notes.problem });
   const mark = `--${randomBytes(12).toString('hex')}--`;
   const limit = options.limit === undefined ? [] : [`--max-count=${options.limit}`];
   const args = [
@@ -35,7 +37,7 @@ export async function readCatalog(repository: Repository, options: CatalogOption
     '--first-parent',
     '--no-show-signature',
     '--no-color',
-    `--notes=${notesRef}`,
+    notes.kind === 'sound' ? `--notes=${notesRef}` : '--no-notes',
     ...limit,
     `--format=${mark}%H%x00%B%x00%N`,
   ];
@@ -44,7 +46,10 @@ export async function readCatalog(repository: Repository, options: CatalogOption
     okCodes: [0, 128],
   });
   for await (const records of recordsOf(running.stdout, mark))
-    for (const record of records) addRecord(catalog, record, parseNote);
+    for (const record of records) {
+      if (notes.kind === 'oversized') await addReadApart(catalog, record, notes, parseNote);
+      else addRecord(catalog, record, parseNote);
+    }
   const { code, stderr } = await running.end();
   if (code !== 0 && !/bad revision|unknown revision|ambiguous argument/.test(stderr)) {
     // "There is no snapshot" would be a lie, and a person would believe it.
@@ -61,30 +66,51 @@ export async function readSnapshot(repository: Repository, commit: string): Prom
 }
 
 /**
- * Splits the output at the mark, as many records at a time as have come; one longer than any note may be is cut, and
- * then fails to parse.
+ * Splits the output at the mark, as many records at a time as have come. Of a record longer than any note may be the
+ * rest is dropped, and it then fails to parse. Looks at each byte once: searching the whole of a long record again with
+ * each piece of it took six minutes for a gigabyte.
  */
 async function* recordsOf(stream: AsyncIterable<Buffer>, mark: string): AsyncGenerator<string[]> {
-  let text = '';
-  let first = true;
   const decoder = new TextDecoder('utf-8');
+  let record: string[] = [];
+  let length = 0;
+  /** The end of what has come, in which a mark may begin. */
+  let tail = '';
+  let first = true;
   for await (const chunk of stream) {
-    const records = (text + decoder.decode(chunk, { stream: true })).split(mark);
-    text = records.pop() ?? '';
-    if (records.length > 0) {
-      yield first ? records.slice(1) : records; // before the first mark there is nothing
+    const [rest = '', ...begun] = (tail + decoder.decode(chunk, { stream: true })).split(mark);
+    let open = rest;
+    if (begun.length > 0) {
+      const whole = [record.join('') + rest, ...begun.slice(0, -1)];
+      yield first ? whole.slice(1) : whole; // before the first mark there is nothing
       first = false;
+      record = [];
+      length = 0;
+      open = begun.at(-1) ?? '';
     }
-    if (text.length > 2 * maxNoteBytes) text = text.slice(0, maxNoteBytes + 1) + text.slice(-mark.length);
+    const sure = Math.max(0, open.length - mark.length + 1);
+    tail = open.slice(sure);
+    if (length <= 2 * maxNoteBytes) record.push(open.slice(0, sure));
+    length += sure;
   }
-  if (!first) yield [text];
+  if (!first) yield [record.join('') + tail];
 }
 
-function addRecord(
+type ParseNote = typeof import('./schema.ts').parseNote;
+
+/** The same as `addRecord` where git did not print the notes. */
+async function addReadApart(
   catalog: Catalog,
   record: string,
-  parseNote: typeof import('./schema.ts').parseNote,
-): void {
+  notes: Notes & { kind: 'oversized' },
+  parseNote: ParseNote,
+): Promise<void> {
+  const [commit = '', message = ''] = record.split('\0');
+  const text = await notes.read(commit.trim());
+  addRecord(catalog, `${commit}\0${message}\0${text ?? ''}`, parseNote, text === undefined);
+}
+
+function addRecord(catalog: Catalog, record: string, parseNote: ParseNote, isOversized = false): void {
   const [commit = '', message = '', ...rest] = record.split('\0');
   const trailers = parseMessage(message);
   if (trailers === undefined) {
@@ -92,12 +118,10 @@ function addRecord(
     return;
   }
   const text = rest.join('\0').trim();
+  const parseText = (content: string) =>
+    content === '' ? { problem: 'it has no note' } : parseNote(content);
   const note =
-    text === ''
-      ? { problem: 'it has no note' }
-      : text.length > maxNoteBytes
-        ? { problem: 'its note is too large' }
-        : parseNote(text);
+    isOversized || text.length > maxNoteBytes ? { problem: 'its note is too large' } : parseText(text);
   const base = {
     id: trailers.id,
     time: trailers.time,

@@ -18,6 +18,20 @@ export async function measure(
   before: string,
   request: SnapshotRequest,
 ): Promise<Measured> {
+  try {
+    return await measureAgainst(repository, before, request);
+  } catch (error) {
+    // A damaged snapshot must not keep the next from being taken: that one is then counted, and checked, as a first.
+    if (before === '' || (await totalOf(repository, before)) !== undefined) throw error;
+    return measureAgainst(repository, '', request);
+  }
+}
+
+async function measureAgainst(
+  repository: Repository,
+  before: string,
+  request: SnapshotRequest,
+): Promise<Measured> {
   const { files } = request.capture;
   const first = before === '' && files !== '' ? await totalOf(repository, files) : undefined;
   if (first !== undefined) {

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Capture } from '../capture/capture.ts';
@@ -7,13 +6,14 @@ import { PitrError } from '../errors.ts';
 import { ImportStream, prestartImport } from '../git/fastImport.ts';
 import { type HashedEntry, hashObject, hashTree } from '../git/hash.ts';
 import { displayPath } from '../git/paths.ts';
-import { durable, prestartUpdateRefs, updateRefs } from '../git/refs.ts';
+import { prestartUpdateRefs, updateRefs } from '../git/refs.ts';
 import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
-import { git } from '../git/run.ts';
 import { prestartCheck, prestartComparison } from '../git/trees.ts';
+import { crashPoint } from '../system/crashPoint.ts';
 import { warmCrypto } from '../system/crypto.ts';
-import { randomId, writeCache } from '../system/files.ts';
+import { randomId, writeFileWhole } from '../system/files.ts';
 import { timeZoneName } from '../system/clock.ts';
+import { keepAfter, keepBefore, type NewObjects } from './keep.ts';
 import { maxReason } from './limits.ts';
 import { formatMessage } from './message.ts';
 import { measure } from './measure.ts';
@@ -38,6 +38,8 @@ export interface SnapshotRequest {
   startedAt: number;
   /** The line's tip, asked for while the working tree was read: the lock keeps it from moving, but for other tools. */
   tip: Promise<Tip>;
+  /** `packStamp` from before anything of the capture was written. */
+  packs: string;
 }
 
 /** `created` is false when the newest snapshot equals this state already; `id` and `commit` are then that one's. */
@@ -102,7 +104,7 @@ function insists(request: SnapshotRequest, tip: Tip): boolean {
 
 /** "Nothing changed for a week" must never look like "no backup for a week". */
 function stampCheck(repository: Repository, epochMs: number, id: string): void {
-  writeCache(
+  writeFileWhole(
     path.join(repository.lineDir, 'last-check.json'),
     JSON.stringify({ time: new Date(epochMs).toISOString(), id }),
   );
@@ -179,11 +181,17 @@ async function writeSnapshot(
       `git wrote another tree than was captured (${listing.trim()} instead of ${root}); nothing was recorded.`,
     );
   }
+  crashPoint('snapshot-written');
+  const objects = { tips: [commit, notesCommit], before: [tip.commit, tip.notes] };
+  const held = await keepBefore(repository, objects, request.packs);
   const moved = await updateRefs(repository, [
     { ref: timelineRef(repository), to: commit, from: tip.commit },
     { ref: notesRef, to: notesCommit, from: tip.notes },
   ]);
+  if (moved) crashPoint('refs-moved');
+  if (held !== undefined) await updateRefs(repository, [{ ref: held, to: '', from: commit }]);
   if (!moved) return undefined;
+  if (held === undefined) await keepOrTakeBack(repository, objects, tip);
   const { id, type, trigger, time, files, bytes } = snapshot;
   const trailers = { id, type, trigger, time, schema: 1, subject: '' };
   writeTotals(repository, {
@@ -195,8 +203,22 @@ async function writeSnapshot(
     files,
     bytes,
   });
-  await keepFromRunningGc(repository, commit, tip.commit, notesCommit, tip.notes);
+  crashPoint('recorded');
   return { created: true, id, commit, time, snapshot: { ...snapshot, commit } };
+}
+
+/** A snapshot with a hole is never listed. */
+async function keepOrTakeBack(repository: Repository, objects: NewObjects, tip: Tip): Promise<void> {
+  try {
+    await keepAfter(repository, objects);
+  } catch (error) {
+    const [commit = '', notes = ''] = objects.tips;
+    await updateRefs(repository, [
+      { ref: timelineRef(repository), to: tip.commit, from: commit },
+      { ref: notesRef, to: tip.notes, from: notes },
+    ]);
+    throw error;
+  }
 }
 
 function describe(
@@ -253,34 +275,4 @@ function noteOf(snapshot: Snapshot, request: SnapshotRequest): Record<string, un
     host: hostname(),
     zone: timeZoneName(),
   };
-}
-
-/**
- * A `git gc --prune=now` that began before the refs moved may still delete loose objects it saw as unreachable. It
- * deletes no pack it did not know when it began, so while one runs the new objects are put into a pack at once.
- */
-async function keepFromRunningGc(
-  repository: Repository,
-  commit: string,
-  before: string,
-  notes: string,
-  notesBefore: string,
-): Promise<void> {
-  if (!existsSync(path.join(repository.commonDir, 'gc.pid'))) return;
-  const not = [before, notesBefore].filter((oid) => oid !== '').map((oid) => `^${oid}\n`);
-  await git(
-    [
-      'pack-objects',
-      '--revs',
-      '--quiet',
-      '--missing=allow-promisor',
-      '--end-of-options',
-      path.join(repository.objectDir, 'pack', 'pack'),
-    ],
-    {
-      cwd: repository.worktree,
-      input: `${commit}\n${notes}\n${not.join('')}`,
-      config: durable,
-    },
-  );
 }

@@ -86,7 +86,8 @@ function byPrefix(snapshots: readonly Snapshot[], selector: string): Snapshot {
       ],
     });
   }
-  if (matches.length === 1 || matches.every((match) => match.id === only.id)) return only;
+  if (matches.length === 1) return only;
+  if (matches.every(({ id }) => id === only.id)) throw twins(matches);
   throw new PitrError('usage', `"${selector}" is the start of ${matches.length} snapshots' ids.`, {
     hints: [
       'Write more of the id:',
@@ -94,6 +95,21 @@ function byPrefix(snapshots: readonly Snapshot[], selector: string): Snapshot {
     ],
     details: { candidates: matches.map(({ id }) => id) },
   });
+}
+
+/** An id is given once. Where two snapshots have it, one was made by hand to be taken for the other. */
+function twins(matches: readonly Snapshot[]): PitrError {
+  return new PitrError(
+    'usage',
+    `There is more than one snapshot with the id ${matches[0]?.id ?? ''}: git-pitr did not make them all. Nothing was changed.`,
+    {
+      hints: [
+        'Find out where they come from (a fetch, a bundle), and name the one you want by its commit:',
+        ...matches.slice(0, 10).map(({ commit, time, message }) => `${commit}  ${time}  ${message}`),
+      ],
+      details: { candidates: matches.map(({ commit }) => commit) },
+    },
+  );
 }
 
 function noSnapshots(): PitrError {

@@ -11,8 +11,10 @@ import { type BytePath, bytePath } from '../git/paths.ts';
 import { allowPrestart, dismissPrestarted } from '../git/prestart.ts';
 import type { Repository } from '../git/repository.ts';
 import { currentTime } from '../system/clock.ts';
+import { crashPoint } from '../system/crashPoint.ts';
 import { progressOf } from '../system/progress.ts';
 import { type Lock, takeLock } from '../system/lock.ts';
+import { packStamp } from './keep.ts';
 import { maxMessage } from './limits.ts';
 import { prestartRecording, recordSnapshot, type Recorded, type SnapshotRequest } from './record.ts';
 import type { Snapshot, SnapshotType } from './snapshot.ts';
@@ -44,8 +46,23 @@ export interface Taken extends Recorded {
 }
 
 /** The line's lock: capture, record and restore of one worktree follow each other. */
-export function lockLine(repository: Repository, config: Config, purpose: string): Promise<Lock> {
-  return takeLock(lockFile(repository), { purpose, timeout: config.lockTimeout });
+export async function lockLine(repository: Repository, config: Config, purpose: string): Promise<Lock> {
+  const lock = await takeLock(lockFile(repository), { purpose, timeout: config.lockTimeout });
+  try {
+    if (lock.diedSince !== undefined) {
+      const { cleanUpAfter } = await import('./leftovers.ts');
+      await cleanUpAfter(repository, config, lock.diedSince);
+    } else if (purpose === 'restore') {
+      // One that died without the lock (`--into` needs none), or whose lock somebody removed by hand.
+      const { removeScratch } = await import('./leftovers.ts');
+      removeScratch(repository, config);
+    }
+    crashPoint('locked');
+    return lock;
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
 }
 
 /** Takes a snapshot of the worktree and its databases. Error: `busy`, and those of its parts. */
@@ -83,8 +100,8 @@ export async function takeSnapshotLocked(
   allowPrestart();
   const { early: _, capture: __, ...anew } = options;
   try {
-    return await retryIfLost(repository, (isSecond) =>
-      takeOnce(repository, config, isSecond ? anew : options, epochMs, startedAt),
+    return await retryIfLost(repository, (isAgain) =>
+      takeOnce(repository, config, isAgain ? anew : options, epochMs, startedAt),
     );
   } finally {
     dismissPrestarted();
@@ -102,6 +119,7 @@ async function takeOnce(
   startedAt: number,
 ): Promise<Taken> {
   const { early, also } = options;
+  const packs = packStamp(repository);
   const refs = early?.refs ?? (options.capture === undefined ? readRefs(repository) : undefined);
   const tip = early?.tip ?? readTip(repository, refs);
   tip.catch(() => {}); // awaited when it is used
@@ -116,7 +134,9 @@ async function takeOnce(
         void prestartRecording(repository);
       },
     }));
+  crashPoint('captured');
   const databases = await databasesOf(repository, config, options);
+  crashPoint('databases-captured');
   if (early !== undefined && !(await wasRight(early))) throw new WrongGuess();
   progressOf(repository)?.begin('writing the snapshot');
   await keepLfsObjects(repository, config, capture, (await tip).files);
@@ -133,6 +153,7 @@ async function takeOnce(
     failedDatabases: databases.failed,
     startedAt,
     tip,
+    packs,
   });
   return { ...recorded, capture, databases: databases.captured, failedDatabases: databases.failed };
 }
@@ -156,21 +177,18 @@ async function newestCopies(repository: Repository): Promise<Map<string, Capture
   return copies;
 }
 
-/** The database copies that a snapshot holds. */
+/** The database copies that a snapshot holds; none of those that only its note speaks of. */
 export async function copiesIn(repository: Repository, snapshot: Snapshot): Promise<CapturedDatabase[]> {
   if (snapshot.fromTrailers === true) {
     const { copiesWithoutNote } = await import('../databases/unnoted.ts');
     return copiesWithoutNote(repository, snapshot.commit);
   }
   if (snapshot.databases.length === 0) return [];
-  const { listTree } = await import('../git/trees.ts');
-  const trees = new Map<string, string>();
-  const databases = `${snapshot.commit}:databases`;
-  for await (const entry of listTree(repository, databases, { sizes: false }))
-    if (entry.type === 'tree') trees.set(entry.path, entry.oid);
+  const { readTree } = await import('../git/treeEntries.ts');
+  const trees = await readTree(repository, `${snapshot.commit}:databases`);
   return snapshot.databases.flatMap((database) => {
-    const tree = trees.get(bytePath(database.name));
-    return tree === undefined ? [] : [{ ...database, tree }];
+    const entry = trees?.get(bytePath(database.name));
+    return entry?.mode === '040000' ? [{ ...database, tree: entry.oid }] : [];
   });
 }
 

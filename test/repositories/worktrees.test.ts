@@ -152,7 +152,7 @@ test('an interrupted restore of a worktree that is gone does not hold up the one
   snapshot(folder);
   write(folder, 'a.txt', 'changed\n');
   expect(() =>
-    pitr(folder, ['restore', '--snapshot', 'latest', '--yes'], { env: { PITR_CRASH_AT: 'after-journal' } }),
+    pitr(folder, ['restore', '--snapshot', 'latest', '--yes'], { env: { PITR_CRASH_AT: 'journal-written' } }),
   ).toThrow(/SIGKILL/);
   expect(existsSync(repository.resolve('.git/pitr/lines/linked/journal.json'))).toBe(true);
   repository.git('worktree', 'remove', '--force', folder);

@@ -646,7 +646,7 @@ describe('a merge that is killed', () => {
       );
       const { repository, target } = told;
       const before = repository.hashTree();
-      const killed = { env: { PITR_CRASH_AT: 'after-journal' }, expectCode: 'any' as const };
+      const killed = { env: { PITR_CRASH_AT: 'journal-written' }, expectCode: 'any' as const };
       expect(() => pitr(repository.path, ['restore', '--snapshot', target, '--merge'], killed)).toThrow(
         /SIGKILL/,
       );

@@ -22,14 +22,16 @@ export interface RepositoryOptions {
   files?: Readonly<Record<string, Content>>;
   /** Commit the files at once: true, or the message. */
   commit?: boolean | string;
+  /** The folder to make it in; the one for temporary files when left out. */
+  below?: string;
 }
 
 export class TestRepository {
   /** The worktree, absolute and without symlinks (on some machines /tmp is one, and git prints the real path). */
   readonly path: string;
 
-  constructor({ files = {}, commit = false }: RepositoryOptions = {}) {
-    this.path = temporaryFolder();
+  constructor({ files = {}, commit = false, below }: RepositoryOptions = {}) {
+    this.path = temporaryFolder(below);
     this.git('init', '--quiet', '--initial-branch=main');
     for (const [file, content] of Object.entries(files)) this.write(file, content);
     if (commit !== false) this.commit(commit === true ? 'first' : commit);
@@ -88,8 +90,8 @@ export class TestRepository {
   }
 }
 
-export function temporaryFolder(): string {
-  return realpathSync(mkdtempSync(path.join(tmpdir(), 'git-pitr-test-')));
+export function temporaryFolder(below = tmpdir()): string {
+  return realpathSync(mkdtempSync(path.join(below, 'git-pitr-test-')));
 }
 
 /** Retries: a background `git gc` may still be writing. */

@@ -24,7 +24,7 @@ import { openHere, text } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
 import { watched } from '../watch.ts';
 import { planJson, planText } from '../text/plan.ts';
-import { describeTime } from '../text/snapshot.ts';
+import { describeTime, titleOf } from '../text/snapshot.ts';
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const { options } = args;
@@ -137,7 +137,7 @@ function echoTarget({ instant, snapshot, base }: PreparedRestore, terminal: Term
     return;
   }
   terminal.print(
-    `Snapshot ${terminal.paint('yellow', snapshot.id)} of ${describeTime(snapshot.time)} (${age} ago)${snapshot.message === '' ? '' : `: ${snapshot.message}`}`,
+    `Snapshot ${terminal.paint('yellow', snapshot.id)} of ${describeTime(snapshot.time)} (${age} ago)${titleOf(snapshot) === '' ? '' : `: ${titleOf(snapshot)}`}`,
   );
   if (base !== undefined)
     terminal.print(

@@ -35,6 +35,11 @@ function withArticle(word: string): string {
   return /^[aeiou]/.test(word) ? `an ${word}` : `a ${word}`;
 }
 
+/** The first line of a message: in a list a second one could pass for a snapshot. */
+export function titleOf({ message }: Snapshot): string {
+  return message.split(/[\r\n]/, 1)[0] ?? '';
+}
+
 /** One line of `list`. */
 export function snapshotLine(snapshot: Snapshot, terminal: Terminal): string {
   const databases = snapshot.databases.map(({ name }) => name).join(',');
@@ -46,7 +51,7 @@ export function snapshotLine(snapshot: Snapshot, terminal: Terminal): string {
   ].filter(Boolean);
   const changes = describeChanges(snapshot.changes).padEnd(12);
   const kind = `${snapshot.type}${snapshot.trigger === 'manual' ? '' : `/${snapshot.trigger}`}`.padEnd(18);
-  const tail = [snapshot.message, marks.length > 0 ? `[${marks.join(' ')}]` : ''].filter(Boolean).join(' ');
+  const tail = [titleOf(snapshot), marks.length > 0 ? `[${marks.join(' ')}]` : ''].filter(Boolean).join(' ');
   return `${terminal.paint('yellow', snapshot.id)}  ${describeTime(snapshot.time)}  ${kind}  ${changes}  ${tail}`.trimEnd();
 }
 

@@ -60,7 +60,7 @@ export async function copyDatabase(context: EngineContext, address: Address): Pr
       snapshot: held.exported,
       encoding: held.encoding === 'SQL_ASCII' ? 'SQL_ASCII' : 'UTF8',
       file: path.join(context.scratchDir, `schema-${randomId()}`),
-      lockTimeout: Math.min(2000, held.remaining()),
+      lockTimeout: held.lockTimeout,
       signal: context.signal,
     });
     const sequences = await sequenceValues(client);

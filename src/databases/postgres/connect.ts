@@ -1,5 +1,6 @@
 import type { Client as PgClient, QueryResultRow } from 'pg';
 import { messageOf, PitrError } from '../../errors.ts';
+import { passwordFromFile } from './passwordFile.ts';
 import { type Address, describeAddress, tlsOptions } from './address.ts';
 
 export type Client = PgClient;
@@ -22,7 +23,9 @@ export async function connect(address: Address): Promise<Client> {
       port: address.port,
       user: address.user,
       database: address.database,
-      ...(address.password === undefined ? {} : { password: address.password }),
+      // Asked only when the server wants one; `pg` would look into the file itself, with a warning that it soon will not.
+      password: async () =>
+        (address.password ?? process.env['PGPASSWORD'] ?? passwordFromFile(address)) as string,
       ...(address.parameters['options'] === undefined ? {} : { options: address.parameters['options'] }),
       ssl,
       application_name: applicationName,

@@ -9,8 +9,10 @@ import { copyDatabase, copyLive } from './capture.ts';
 import { type About, serverOf } from './catalog.ts';
 import { ask, askOne, type Client, connect, disconnect, explain, withClient } from './connect.ts';
 import { restoreInPlace } from './inPlace.ts';
+import { advanceSequences, bringRows, type KeptRows, requireSameRows } from './kept.ts';
 import { loadScript } from './load.ts';
 import { rememberAlias } from './memory.ts';
+import { sequencePart } from './script.ts';
 import { findDifference } from './same.ts';
 import { waitUntilAlone } from './sessions.ts';
 import { swapDatabases } from './swap.ts';
@@ -92,9 +94,10 @@ async function replace(
     ...(live === undefined ? {} : { tablespace: live.tablespace }),
   });
   const beside = inDatabase(address, build);
-  await loadInto(context, beside, target);
+  const kept = await loadInto(context, beside, target, live === undefined ? undefined : address);
   crashPoint('after-build');
   await requireSame(context, beside, target);
+  await advanceSequences(context, address, beside, kept);
   if (live === undefined || now === undefined) {
     await maintenance.query(`ALTER DATABASE ${quoted(build)} RENAME TO ${quoted(address.database)}`);
     return;
@@ -105,7 +108,7 @@ async function replace(
     const { captured, snapshot } = await copyLive(context, address);
     if (captured.tree !== now.tree) throw changed(target.name);
     // Its own connection, and that of pg_dump.
-    return { snapshot, connections: 2 };
+    return { snapshot, connections: 2 + (await requireSameRows(context, address, kept)) };
   };
   await swapDatabases(
     context,
@@ -115,15 +118,29 @@ async function replace(
   );
 }
 
-async function loadInto(context: EngineContext, address: Address, target: CapturedDatabase): Promise<void> {
+/** Gives what came along from the live database. */
+async function loadInto(
+  context: EngineContext,
+  address: Address,
+  target: CapturedDatabase,
+  live: Address | undefined,
+): Promise<KeptRows> {
+  let kept: KeptRows | undefined;
   progressOf(context.repository)?.begin(`restoring the database ${target.name}`, { bytes: target.bytes });
   await withClient(address, async (client) => {
     await client.query('BEGIN');
     // What we called it; the recorded comment, if there was one, is in the script.
     await client.query(`COMMENT ON DATABASE ${quoted(address.database)} IS NULL`);
-    await loadScript(client, target.name, readRecordedText(context.repository, target));
+    await loadScript(client, target.name, readRecordedText(context.repository, target), {
+      beforePart: async (part) => {
+        // Between the rows that are recorded and the constraints; not every database has sequences.
+        if (kept === undefined && live !== undefined && part > sequencePart)
+          kept = await bringRows(context, live, client);
+      },
+    });
     await client.query('COMMIT');
   });
+  return kept ?? new Map();
 }
 
 /** Reads the new database back. Error: `integrity` when it is not the recorded one. */

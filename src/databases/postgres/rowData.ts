@@ -32,7 +32,7 @@ export function copyFrom(table: Table): string {
 }
 
 /** The rows in the order of the primary key; without one, in the order in which they are stored. */
-export function copyTo(table: Table): string {
+function copyTo(table: Table): string {
   const { columns, key, condition } = table;
   if (key.length === 0 && condition === '') return `COPY ${sqlName(table)}${columnList(table)} TO STDOUT`;
   const order = key.length === 0 ? '' : ` ORDER BY ${key.map(quoteName).join(', ')}`;

@@ -28,8 +28,8 @@ export interface Held {
   /** Milliseconds since the epoch. */
   instant: number;
   tables: Table[];
-  /** Milliseconds that are left to wait for locks. */
-  remaining: () => number;
+  /** Milliseconds that pg_dump may wait for a table. */
+  lockTimeout: number;
 }
 
 /** Something changed under the work: it is to be done again. */
@@ -52,7 +52,8 @@ export async function withSnapshot<Result>(
     context.signal?.throwIfAborted();
     const client = await connect(address);
     try {
-      const held = await hold(client, address, remaining);
+      // Who waits to change a table that we have locked stands in pg_dump's way, and we in theirs.
+      const held = await hold(client, address, remaining, Math.min(250 * turn, 2000, remaining()));
       const before = await definitions(client);
       const result = await work(held);
       await client.query('COMMIT');
@@ -68,7 +69,12 @@ export async function withSnapshot<Result>(
   }
 }
 
-async function hold(client: Client, address: Address, remaining: () => number): Promise<Held> {
+async function hold(
+  client: Client,
+  address: Address,
+  remaining: () => number,
+  lockTimeout: number,
+): Promise<Held> {
   const server = await serverOf(client);
   if (server.version < oldestVersion) throw tooOld(address, server);
   const { encoding } = await askOne<{ encoding: string }>(
@@ -86,13 +92,28 @@ async function hold(client: Client, address: Address, remaining: () => number): 
   );
   const instant = currentTime();
   const tables = await tablesOf(client);
-  const locked = new Set(expected.map(({ oid, schema, name }) => JSON.stringify([oid, schema, name])));
-  if (tables.some(({ oid, schema, name }) => !locked.has(JSON.stringify([oid, schema, name]))))
-    throw new Moved('tables were made while they were locked');
-  return { client, server, exported, snapshot, encoding, instant, tables, remaining };
+  const locked = new Set(expected.map(({ oid }) => oid));
+  const made = tables.filter(({ oid }) => !locked.has(oid));
+  if (made.length > 0) await lockLate(client, made, remaining);
+  return { client, server, exported, snapshot, encoding, instant, tables, lockTimeout };
 }
 
-/** Locks tables in a transaction that has taken no snapshot yet. Errors: a lock that was not had in time. */
+/**
+ * Locks tables that were made while the others were locked. Error: `Moved` when one was emptied or written anew between
+ * the snapshot and the lock: then it is in another file than the snapshot says.
+ */
+async function lockLate(client: Client, tables: readonly Table[], remaining: () => number): Promise<void> {
+  await lockTables(client, tables, 'ACCESS SHARE', remaining);
+  const { moved } = await askOne<{ moved: number }>(
+    client,
+    `SELECT count(*)::int AS moved FROM pg_class
+    WHERE oid = ANY ($1::oid[]) AND relkind = 'r' AND relfilenode IS DISTINCT FROM pg_relation_filenode(oid)`,
+    [tables.map(({ oid }) => oid)],
+  );
+  if (moved > 0) throw new Moved('tables changed while they were locked');
+}
+
+/** Locks tables. Error: that of a lock that was not had in time (`isLocked`). */
 export async function lockTables(
   client: Client,
   tables: readonly Table[],
@@ -107,37 +128,39 @@ export async function lockTables(
   await client.query('SET LOCAL lock_timeout = 0');
 }
 
-/** What is answered from the newest catalogs, as one text: which rows there are, and which transactions wrote them. */
-export async function definitions(client: Client): Promise<string> {
-  const temporary = `SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_(toast_)?temp_'`;
-  const [row] = await ask<{ text: string }>(
+/**
+ * What is answered from the newest catalogs: the functions, views, types, constraints and schemas, each with the
+ * transaction that wrote it last. Those that come with the server are left out (its manual, 24.1: below 16384).
+ */
+async function definitions(client: Client): Promise<Set<string>> {
+  const rows = await ask<{ row: string }>(
     client,
-    `SELECT md5(string_agg(x, ',' ORDER BY x)) AS text FROM (
-      SELECT 'p' || oid || ':' || xmin FROM pg_proc WHERE pronamespace NOT IN (${temporary})
-      UNION ALL SELECT 'r' || oid || ':' || xmin FROM pg_rewrite
-        WHERE ev_class NOT IN (SELECT oid FROM pg_class WHERE relpersistence = 't')
-      UNION ALL SELECT 't' || oid || ':' || xmin FROM pg_type WHERE typnamespace NOT IN (${temporary})
-      UNION ALL SELECT 'c' || oid || ':' || xmin FROM pg_constraint WHERE connamespace NOT IN (${temporary})
-      UNION ALL SELECT 'n' || oid || ':' || xmin FROM pg_namespace WHERE oid NOT IN (${temporary})
-    ) AS rows(x)`,
+    `SELECT 'p' || oid || ' ' || xmin AS row FROM pg_proc WHERE oid >= 16384
+      UNION ALL SELECT 'r' || oid || ' ' || xmin FROM pg_rewrite WHERE oid >= 16384
+      UNION ALL SELECT 't' || oid || ' ' || xmin FROM pg_type WHERE oid >= 16384
+        AND typnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_(toast_)?temp_')
+      UNION ALL SELECT 'c' || oid || ' ' || xmin FROM pg_constraint WHERE oid >= 16384
+      UNION ALL SELECT 'n' || oid || ' ' || xmin FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_'`,
   );
-  return row?.text ?? '';
+  return new Set(rows.map(({ row }) => row));
 }
 
-async function requireSameDefinitions(client: Client, held: Held, before: string): Promise<void> {
+/** What was made meanwhile does not matter: the snapshot does not see it, so nobody asked about it. */
+async function requireSameDefinitions(client: Client, held: Held, before: Set<string>): Promise<void> {
   const { snapshot } = await askOne<{ snapshot: string }>(
     client,
     'SELECT pg_current_snapshot()::text AS snapshot',
   );
   if (snapshot === held.snapshot && !held.server.inRecovery) return;
-  if ((await definitions(client)) !== before) throw new Moved('definitions changed while they were read');
+  const after = await definitions(client);
+  for (const row of before) if (!after.has(row)) throw new Moved('definitions changed while they were read');
 }
 
 /** True for what ends when it is done again: what was there is gone, changed, or locked. */
 function isMoved(error: unknown): boolean {
   if (error instanceof Moved) return true;
   if (error instanceof DumpFailure)
-    return /canceling statement due to lock timeout|could not obtain lock|could not open relation|cache lookup failed|does not exist|snapshot/i.test(
+    return /canceling statement due to (lock|statement) timeout|could not obtain lock|could not open relation|cache lookup failed|does not exist|snapshot/i.test(
       error.message,
     );
   // A table, schema, column or relation that is not there (any more); "could not open relation" is an internal error.

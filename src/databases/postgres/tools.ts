@@ -161,7 +161,7 @@ async function runTool(
  * Takes out what says nothing about the database: the versions, and the random word of `\restrict`, which keeps psql
  * (13.22, 14.19, 15.14, 16.10, 17.6 and later) from running its own commands. Equal schemas are then equal bytes.
  */
-export function withoutHeader(script: Buffer): Buffer {
+function withoutHeader(script: Buffer): Buffer {
   const start = script.subarray(0, 2000).toString('latin1');
   const word = /^\\restrict (\S+)\n/m.exec(start)?.[1];
   let text = script.toString('latin1');

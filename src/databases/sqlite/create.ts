@@ -1,4 +1,3 @@
-import { randomBytes } from '../../system/crypto.ts';
 import {
   copyFileSync,
   chmodSync,
@@ -13,8 +12,11 @@ import {
   statSync,
 } from 'node:fs';
 import path from 'node:path';
+import { besideDatabase } from '../../capture/capture.ts';
 import { PitrError } from '../../errors.ts';
+import { crashPoint } from '../../system/crashPoint.ts';
 import { syncDir } from '../../system/files.ts';
+import { ownedName } from '../../system/owned.ts';
 import type { EngineContext } from '../engine.ts';
 import { readHeader } from './header.ts';
 
@@ -27,11 +29,12 @@ export function createLive(context: EngineContext, source: string, live: string)
   const folder = path.dirname(live);
   mkdirSync(folder, { recursive: true });
   removeCompanions(name, live);
-  const beside = path.join(folder, `.${path.basename(live)}.pitr-${randomBytes(4).toString('hex')}`);
+  const beside = path.join(folder, `${besideDatabase(live)}${ownedName()}`);
   try {
     copyFileSync(source, beside, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
     chmodSync(beside, 0o666 & ~process.umask());
     syncFile(beside);
+    crashPoint('database-built');
     linkSync(beside, live);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;

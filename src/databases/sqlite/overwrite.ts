@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PitrError } from '../../errors.ts';
+import { crashPoint } from '../../system/crashPoint.ts';
 import { compareImage } from '../chunks.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
 import { copyFrom, pageReport } from './copy.ts';
@@ -36,6 +37,7 @@ export async function overwriteLive(
     const before = await replace(context, live, watch, source, deadline, () =>
       requireState(context, watch, now, deadline),
     );
+    crashPoint('database-copied');
     const found = await verifyLive(context, watch, before, source, deadline);
     if (found.result === 'wrong') {
       await putBack(context, live, watch, found.mark, now, deadline);
