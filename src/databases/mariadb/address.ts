@@ -91,7 +91,7 @@ const sameAs: Readonly<Record<string, string>> = {
   ssl_key: 'ssl-key',
 };
 
-const known = ['socket', 'ssl-mode', 'ssl-ca', 'ssl-cert', 'ssl-key', 'user', 'password'];
+const known = new Set(['socket', 'ssl-mode', 'ssl-ca', 'ssl-cert', 'ssl-key', 'user', 'password']);
 
 function readUrl(name: string, text: string): Record<string, string> {
   const match =
@@ -121,7 +121,7 @@ function readUrl(name: string, text: string): Record<string, string> {
     if (equals === -1) continue;
     const key = decode(pair.slice(0, equals)).toLowerCase();
     const option = sameAs[key] ?? key;
-    if (known.includes(option)) found[option] = decode(pair.slice(equals + 1).replaceAll('+', '%20'));
+    if (known.has(option)) found[option] = decode(pair.slice(equals + 1).replaceAll('+', '%20'));
   }
   return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== ''));
 }
@@ -130,7 +130,11 @@ function readUrl(name: string, text: string): Record<string, string> {
 function tlsOf(name: string, value: (key: string) => string | undefined): ConnectionOptions | undefined {
   const mode = (value('ssl-mode') ?? '').toLowerCase().replaceAll('-', '_');
   const [ca, cert, key] = ['ssl-ca', 'ssl-cert', 'ssl-key'].map(value);
-  if (['', 'disabled', 'disable', 'preferred', 'prefer'].includes(mode) && ca === undefined && cert === undefined)
+  if (
+    ['', 'disabled', 'disable', 'preferred', 'prefer'].includes(mode) &&
+    ca === undefined &&
+    cert === undefined
+  )
     return undefined;
   const file = (path: string | undefined) => {
     try {
@@ -140,8 +144,13 @@ function tlsOf(name: string, value: (key: string) => string | undefined): Connec
     }
   };
   const [caText, certText, keyText] = [file(ca), file(cert), file(key)];
-  const own = { ...(caText && { ca: caText }), ...(certText && { cert: certText }), ...(keyText && { key: keyText }) };
-  if (['verify_identity', 'verify_full', 'strict'].includes(mode)) return { ...own, rejectUnauthorized: true };
+  const own = {
+    ...(caText && { ca: caText }),
+    ...(certText && { cert: certText }),
+    ...(keyText && { key: keyText }),
+  };
+  if (['verify_identity', 'verify_full', 'strict'].includes(mode))
+    return { ...own, rejectUnauthorized: true };
   if (mode === 'verify_ca' || (mode === '' && ca !== undefined))
     return { ...own, rejectUnauthorized: true, checkServerIdentity: () => undefined };
   return { ...own, rejectUnauthorized: false };

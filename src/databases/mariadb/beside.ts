@@ -24,8 +24,8 @@ export interface Plan {
   /** What the database is to hold beside its tables, and how it is set. */
   definitions: Definition[];
   schema: Schema;
-  /** Statements for tables whose default values name a sequence. */
-  defaults: string[];
+  /** Statements for the new tables: names of foreign keys, default values that name a sequence. */
+  afterwards: string[];
   /** Hashes of the rows that were replaced, by table: those that are recorded. */
   recorded: Record<string, string>;
 }
@@ -42,7 +42,7 @@ export function newBeside(live: string): Beside {
 }
 
 function stemOf(live: string): string {
-  return [...live].slice(0, stemLength).join('');
+  return Array.from(live).slice(0, stemLength).join('');
 }
 
 /** Those of earlier restores, or of one that is under way. */
@@ -91,9 +91,9 @@ export type State = 'building' | 'swapped' | 'unknown';
 
 /** How far a restore came. `unknown`: no plan there, so what else is there is not known to be ours. */
 export async function stateOf(client: Client, { away }: Beside): Promise<State> {
-  const names = (await listTables(client, away)).map(({ name }) => name);
-  if (names.includes(swapped)) return 'swapped';
-  return names.includes(waiting) ? 'building' : 'unknown';
+  const names = new Set((await listTables(client, away)).map(({ name }) => name));
+  if (names.has(swapped)) return 'swapped';
+  return names.has(waiting) ? 'building' : 'unknown';
 }
 
 export async function readPlan(client: Client, { away }: Beside): Promise<Plan> {
@@ -134,7 +134,12 @@ export function table(database: string, name: string): string {
  * A lock on the server, for one restore of a database at a time; it ends with the connection. `swap`: while the database
  * is neither quite the old nor the new one.
  */
-export async function tryLock(client: Client, live: string, which: 'restore' | 'swap', seconds = 0): Promise<boolean> {
+export async function tryLock(
+  client: Client,
+  live: string,
+  which: 'restore' | 'swap',
+  seconds = 0,
+): Promise<boolean> {
   const { got } = await client.askOne<{ got: string | null }>(
     `SELECT GET_LOCK(${quoteText(lockName(live, which))}, ${seconds}) AS got`,
   );

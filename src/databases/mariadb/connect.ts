@@ -80,7 +80,10 @@ export interface ConnectOptions {
  * Opens a connection whose session is set as `sessionSettings` says. Errors: `failed` with the server's reason; with the
  * detail `missing` when there is no such database.
  */
-export async function connect(address: Address, { database = address.database }: ConnectOptions = {}): Promise<Client> {
+export async function connect(
+  address: Address,
+  { database = address.database }: ConnectOptions = {},
+): Promise<Client> {
   const { default: mysql } = await import('mysql2');
   const { socket, tls, password } = address;
   const connection = mysql.createConnection({
@@ -150,11 +153,11 @@ export function isLocked(error: unknown): boolean {
   return [1205, 1213].includes(errorNumber(error));
 }
 
-const withoutRight = [1044, 1142, 1143, 1227, 1370, 1410, 1419];
+const withoutRight = new Set([1044, 1142, 1143, 1227, 1370, 1410, 1419]);
 
 /** True when the server says that this user may not do it. */
 export function isForbidden(error: unknown): boolean {
-  return withoutRight.includes(errorNumber(error));
+  return withoutRight.has(errorNumber(error));
 }
 
 /** What an error of the server means for a person; errors of git-pitr are given back as they are. */
@@ -202,6 +205,5 @@ export function quoteName(name: string): string {
 /** Text as SQL has it while backslashes escape, always on one line. */
 export function quoteText(text: string): string {
   const escapes: Record<string, string> = { '\\': '\\\\', "'": "\\'", '\n': '\\n', '\r': '\\r', '\0': '\\0' };
-  // oxlint-disable-next-line no-control-regex -- NUL is one of them
   return `'${text.replace(/[\\'\n\r\0]/g, (char) => escapes[char] as string)}'`;
 }

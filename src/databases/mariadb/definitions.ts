@@ -4,7 +4,14 @@ import { withoutOwnName } from './tables.ts';
 
 /** What a database holds beside its tables: views, routines, triggers and events, each as the SQL that makes it. */
 
-export type DefinitionType = 'FUNCTION' | 'PROCEDURE' | 'PACKAGE' | 'PACKAGE BODY' | 'VIEW' | 'TRIGGER' | 'EVENT';
+export type DefinitionType =
+  | 'FUNCTION'
+  | 'PROCEDURE'
+  | 'PACKAGE'
+  | 'PACKAGE BODY'
+  | 'VIEW'
+  | 'TRIGGER'
+  | 'EVENT';
 
 export interface Definition {
   type: DefinitionType;
@@ -13,6 +20,8 @@ export interface Definition {
   table?: string;
   /** Session settings that are part of it: SET statements. */
   settings: string[];
+  /** Collation of the database when it was made, which its variables have; views have none. */
+  collation?: string;
   /** `CREATE …`, without the name of the database. */
   create: string;
   /** A view that could not be used when it was read: what the server says. It cannot be made either. */
@@ -30,6 +39,8 @@ export async function readDefinitions(
   database: string,
   { broken }: ReadOptions = {},
 ): Promise<Definition[]> {
+  // The server writes names without the database only where that is the current one.
+  await client.run(`USE ${quoteName(database)}`);
   return [
     ...(await readRoutines(client, database)),
     ...(await readViews(client, database, broken)),
@@ -53,12 +64,16 @@ async function readRoutines(client: Client, database: string): Promise<Definitio
   );
   const routines: Definition[] = [];
   for (const { type, name } of listed) {
-    const shown = await client.askOne<Shown>(
-      `SHOW CREATE ${type} ${quoteName(database)}.${quoteName(name)}`,
-    );
-    const create = Object.entries(shown).find(([key]) => /^Create /.test(key))?.[1] ?? null;
+    const shown = await client.askOne<Shown>(`SHOW CREATE ${type} ${quoteName(database)}.${quoteName(name)}`);
+    const create = Object.entries(shown).find(([key]) => key.startsWith('Create '))?.[1] ?? null;
     if (create === null) throw unreadable(type, name);
-    routines.push({ type: type as DefinitionType, name, settings: settingsOf(shown, create), create });
+    routines.push({
+      type: type as DefinitionType,
+      name,
+      settings: settingsOf(shown, create),
+      create,
+      ...collationOf(shown),
+    });
   }
   return routines;
 }
@@ -78,9 +93,7 @@ async function readViews(
     const shown = await client.askOne<Shown>(`SHOW CREATE VIEW ${full}`);
     const create = withoutOwnName(shown['Create View'] ?? '', database);
     const broken =
-      known === undefined
-        ? await reasonOf(client.run(`SELECT 1 FROM ${full} WHERE FALSE`))
-        : known.get(name);
+      known === undefined ? await reasonOf(client.run(`SELECT 1 FROM ${full} WHERE FALSE`)) : known.get(name);
     const settings = settingsOf(shown, create);
     views.push({ type: 'VIEW', name, settings, create, ...(broken === undefined ? {} : { broken }) });
   }
@@ -104,7 +117,9 @@ function inOrderOfUse(views: readonly Definition[]): Definition[] {
   const sorted: Definition[] = [];
   const visit = (view: Definition) => {
     if (!left.delete(view.name)) return;
-    const names = new Set([...view.create.matchAll(/`((?:[^`]|``)*)`/gs)].map(([, name = '']) => name.replaceAll('``', '`')));
+    const names = new Set(
+      [...view.create.matchAll(/`((?:[^`]|``)*)`/gs)].map(([, name = '']) => name.replaceAll('``', '`')),
+    );
     for (const other of views) if (other !== view && names.has(other.name)) visit(other);
     sorted.push(view);
   };
@@ -117,18 +132,26 @@ function inOrderOfUse(views: readonly Definition[]): Definition[] {
  * databases and of other triggers in them. In this order each comes after those that come before it.
  */
 export async function readTriggers(client: Client, database: string): Promise<Definition[]> {
-  const rows = await client.ask<Record<'name' | 'tab' | 'timing' | 'event' | 'body' | 'definer' | 'mode' | 'charset' | 'coll', string>>(
+  const rows = await client.ask<
+    Record<
+      'name' | 'tab' | 'timing' | 'event' | 'body' | 'definer' | 'mode' | 'charset' | 'coll' | 'made',
+      string
+    >
+  >(
     `SELECT TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tab, ACTION_TIMING AS timing, EVENT_MANIPULATION AS event,
       ACTION_STATEMENT AS body, DEFINER AS definer, SQL_MODE AS mode, CHARACTER_SET_CLIENT AS charset,
-      COLLATION_CONNECTION AS coll
+      COLLATION_CONNECTION AS coll, DATABASE_COLLATION AS made
     FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ${quoteText(database)}
     ORDER BY BINARY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER`,
   );
-  return rows.map(({ name, tab, timing, event, body, definer, mode, charset, coll }) => {
+  return rows.map(({ name, tab, timing, event, body, definer, mode, charset, coll, made }) => {
     const head = `CREATE DEFINER=${definerName(definer)} TRIGGER ${quoteName(name)} ${timing} ${event} ON ${quoteName(tab)} FOR EACH ROW`;
     const create = `${head} ${body}`;
-    const settings = settingsOf({ sql_mode: mode, character_set_client: charset, collation_connection: coll }, create);
-    return { type: 'TRIGGER', name, table: tab, settings, create };
+    const settings = settingsOf(
+      { sql_mode: mode, character_set_client: charset, collation_connection: coll },
+      create,
+    );
+    return { type: 'TRIGGER', name, table: tab, settings, create, collation: made };
   });
 }
 
@@ -150,7 +173,13 @@ async function readEvents(client: Client, database: string): Promise<Definition[
     const create = shown['Create Event'] ?? '';
     if (create === '') throw unreadable('EVENT', name);
     const zone = `SET time_zone = ${quoteText(shown['time_zone'] ?? 'SYSTEM')}`;
-    events.push({ type: 'EVENT', name, settings: [...settingsOf(shown, create), zone], create });
+    events.push({
+      type: 'EVENT',
+      name,
+      settings: [...settingsOf(shown, create), zone],
+      create,
+      ...collationOf(shown),
+    });
   }
   return events;
 }
@@ -169,8 +198,18 @@ function settingsOf(shown: Shown, create: string): string[] {
 }
 
 /** Equal for definitions that are the same in all that matters. */
-export function textOfDefinition({ type, name, settings, create }: Definition): string {
-  return JSON.stringify([type, name, settings, create]);
+export function textOfDefinition({ type, name, settings, create, collation }: Definition): string {
+  return JSON.stringify([type, name, settings, create, collation ?? '']);
+}
+
+function collationOf(shown: Shown): { collation?: string } {
+  const collation = shown['Database Collation'];
+  return collation === null || collation === undefined ? {} : { collation };
+}
+
+/** The statement that gives a database a collation, as it was when something in it was made. */
+export function collationStatement(collation: string): string {
+  return `ALTER DATABASE CHARACTER SET ${collation.replace(/_.*$/, '')} COLLATE ${collation}`;
 }
 
 function unreadable(type: string, name: string): PitrError {

@@ -1,9 +1,15 @@
 import { PitrError } from '../../errors.ts';
 import { crashPoint } from '../../system/crashPoint.ts';
 import { type Beside, dropBeside, keepAway, type Plan, table } from './beside.ts';
-import { type Client, quoteName, sessionSettings } from './connect.ts';
-import { type Definition, readDefinitions, readTriggers, textOfDefinition } from './definitions.ts';
-import { schemaOf, schemaStatement, serverOf, tableText, type Tally } from './script.ts';
+import { type Client, errorNumber, quoteName, sessionSettings } from './connect.ts';
+import {
+  collationStatement,
+  type Definition,
+  readDefinitions,
+  readTriggers,
+  textOfDefinition,
+} from './definitions.ts';
+import { type Schema, schemaOf, schemaStatement, serverOf, tableText, type Tally } from './script.ts';
 import { describeTables, isTable, listTables } from './tables.ts';
 
 /**
@@ -11,11 +17,12 @@ import { describeTables, isTable, listTables } from './tables.ts';
  * tables dropped. Every step can be done again, so whoever finds the plan finishes it.
  */
 export async function finish(client: Client, beside: Beside, plan: Plan): Promise<void> {
+  // First of all: what is made in a database takes its collation over.
+  await changeSchema(client, plan);
   await changeTriggers(client, plan);
   await moveAway(client, beside, plan);
-  for (const statement of plan.defaults) await client.run(statement);
+  for (const statement of plan.afterwards) await runOnce(client, plan.live, statement);
   await changeDefinitions(client, plan);
-  await changeSchema(client, plan);
   crashPoint('after-definitions');
   const changed = await unrecordedRows(client, beside, plan);
   if (changed !== undefined) {
@@ -26,7 +33,7 @@ export async function finish(client: Client, beside: Beside, plan: Plan): Promis
 }
 
 /**
- * First of all, as the new tables have no triggers yet: with both locked, nobody writes past them from here on. Those of
+ * As soon as can be, as the new tables have no triggers yet: with both locked, nobody writes past them from here on. Those of
  * the replaced tables have the names, so they go first.
  */
 async function changeTriggers(client: Client, plan: Plan): Promise<void> {
@@ -36,17 +43,22 @@ async function changeTriggers(client: Client, plan: Plan): Promise<void> {
   const replaced = new Set(inTheWay.filter(({ view }) => !view).map(({ renamed }) => renamed));
   const same = new Set(present.map(textOfDefinition));
   const outdated = present.filter(
-    (trigger) => replaced.has(trigger.table ?? '') || !wanted.some((one) => textOfDefinition(one) === textOfDefinition(trigger)),
+    (trigger) =>
+      replaced.has(trigger.table ?? '') ||
+      !wanted.some((one) => textOfDefinition(one) === textOfDefinition(trigger)),
   );
   const missing = wanted.filter((trigger) => !same.has(textOfDefinition(trigger)));
   if (outdated.length === 0 && missing.length === 0) return;
-  const tables = new Set([...outdated, ...missing].map((trigger) => trigger.table ?? ''));
+  // The collation of a database cannot change while tables are locked.
+  const lockable = missing.every(({ collation }) => collation === plan.schema.collation);
+  const tables = new Set([...outdated, ...(lockable ? missing : [])].map((trigger) => trigger.table ?? ''));
   const locks = [...tables].map((name) => `${table(live, name)} WRITE`);
   await client.run(`USE ${quoteName(live)}`);
-  await client.run(`LOCK TABLES ${locks.join(', ')}`);
+  if (locks.length > 0) await client.run(`LOCK TABLES ${locks.join(', ')}`);
   try {
     for (const { name } of outdated) await client.run(`DROP TRIGGER IF EXISTS ${table(live, name)}`);
-    for (const trigger of missing) await make(client, trigger, '');
+    if (!lockable) await client.run('UNLOCK TABLES');
+    for (const trigger of missing) await make(client, trigger, '', plan.schema);
   } finally {
     await client.run('UNLOCK TABLES');
   }
@@ -57,8 +69,22 @@ async function moveAway(client: Client, { away }: Beside, { live, inTheWay }: Pl
   const there = new Set((await listTables(client, live)).map(({ name }) => name));
   for (const { renamed, name, view } of inTheWay.filter((entry) => there.has(entry.renamed)))
     await client.run(
-      view ? `DROP VIEW ${table(live, renamed)}` : `RENAME TABLE ${table(live, renamed)} TO ${table(away, name)}`,
+      view
+        ? `DROP VIEW ${table(live, renamed)}`
+        : `RENAME TABLE ${table(live, renamed)} TO ${table(away, name)}`,
     );
+}
+
+/** A foreign key that is to get its name back has it when this is done again. */
+async function runOnce(client: Client, live: string, statement: string): Promise<void> {
+  await client.run('SET foreign_key_checks = 0');
+  await client.run(`USE ${quoteName(live)}`);
+  try {
+    await client.run(statement);
+  } catch (error) {
+    const noSuchKey = 1091;
+    if (errorNumber(error) !== noSuchKey) throw error;
+  }
 }
 
 async function changeDefinitions(client: Client, plan: Plan): Promise<void> {
@@ -75,23 +101,33 @@ async function changeDefinitions(client: Client, plan: Plan): Promise<void> {
   const same = new Set(present.map(textOfDefinition));
   for (const definition of wanted) {
     if (definition.broken !== undefined || same.has(textOfDefinition(definition))) continue;
-    if (mariadb || definition.type === 'VIEW') await make(client, definition, ' OR REPLACE');
+    if (mariadb || definition.type === 'VIEW') await make(client, definition, ' OR REPLACE', plan.schema);
     else {
       await client.run(`DROP ${definition.type} IF EXISTS ${table(live, definition.name)}`);
-      await make(client, definition, '');
+      await make(client, definition, '', plan.schema);
     }
   }
 }
 
 async function presentOf(client: Client, live: string): Promise<Definition[]> {
-  return (await readDefinitions(client, live, { broken: new Map() })).filter(({ type }) => type !== 'TRIGGER');
+  return (await readDefinitions(client, live, { broken: new Map() })).filter(
+    ({ type }) => type !== 'TRIGGER',
+  );
 }
 
-async function make(client: Client, { settings, create }: Definition, how: string): Promise<void> {
+async function make(
+  client: Client,
+  { settings, create, collation }: Definition,
+  how: string,
+  schema: Schema,
+): Promise<void> {
+  const other = collation !== undefined && collation !== schema.collation;
   try {
+    if (other) await client.run(collationStatement(collation));
     for (const statement of settings) await client.run(statement);
     await client.run(create.replace(/^CREATE/, `CREATE${how}`));
   } finally {
+    if (other) await client.run(collationStatement(schema.collation));
     for (const statement of sessionSettings) await client.run(statement);
   }
 }
@@ -107,7 +143,11 @@ async function changeSchema(client: Client, { live, schema }: Plan): Promise<voi
  * Between the last look at the old tables and their renaming others may have come first: a matter of microseconds, but
  * what they have committed is nowhere else. Gives the table.
  */
-async function unrecordedRows(client: Client, { away }: Beside, { recorded }: Plan): Promise<string | undefined> {
+async function unrecordedRows(
+  client: Client,
+  { away }: Beside,
+  { recorded }: Plan,
+): Promise<string | undefined> {
   const listed = await listTables(client, away);
   if (listed.length === 0) return undefined;
   const tally: Tally = { rows: {}, hashes: {} };
@@ -127,9 +167,7 @@ function committedMeanwhile({ live }: Plan, { away }: Beside, changed: string): 
     'failed',
     `The database "${live}" was restored, but in the very moment another program had still written to the table "${changed}" of the old one, which no snapshot holds. The old one was kept, as the database "${away}".`,
     {
-      hints: [
-        `Take from it what you need, and drop it: DROP DATABASE ${quoteName(away)}`,
-      ],
+      hints: [`Take from it what you need, and drop it: DROP DATABASE ${quoteName(away)}`],
     },
   );
 }

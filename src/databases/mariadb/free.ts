@@ -21,7 +21,9 @@ export async function lockForAMoment(context: EngineContext, address: Address): 
         if (tables.length === 0) return;
         try {
           await client.run(`SET lock_wait_timeout = ${turn === 1 ? 0 : 1}`);
-          await client.run(`LOCK TABLES ${tables.map(({ name }) => `${table(address.database, name)} WRITE`).join(', ')}`);
+          await client.run(
+            `LOCK TABLES ${tables.map(({ name }) => `${table(address.database, name)} WRITE`).join(', ')}`,
+          );
           return;
         } catch (error) {
           if (!isLocked(error)) throw error;

@@ -22,7 +22,11 @@ type Row = Record<'id' | 'user' | 'host' | 'command' | 'seconds', string>;
  * Sessions whose current database it is, and those with an open transaction; without the right PROCESS, only those of
  * the same user. `own`: connections of ours.
  */
-export async function sessionsOf(client: Client, database: string, own: readonly number[] = []): Promise<Session[]> {
+export async function sessionsOf(
+  client: Client,
+  database: string,
+  own: readonly number[] = [],
+): Promise<Session[]> {
   const open = new Set(await openTransactions(client));
   const rows = await client.ask<Row>(
     `SELECT ID AS id, USER AS user, HOST AS host, COMMAND AS command, COALESCE(TIME, 0) AS seconds
@@ -90,13 +94,20 @@ export async function endSessions(client: Client, database: string, own: readonl
       throw new PitrError(
         'busy',
         `The database is in use, and this user may not end other sessions: ${describe([session])}.`,
-        { hints: ['A user with CONNECTION ADMIN (or SUPER) may, and the same user as that of the session.'], cause },
+        {
+          hints: ['A user with CONNECTION ADMIN (or SUPER) may, and the same user as that of the session.'],
+          cause,
+        },
       );
     }
   }
 }
 
-export function inUse({ database }: EngineContext, who: string, sessions: readonly Session[] = []): PitrError {
+export function inUse(
+  { database }: EngineContext,
+  who: string,
+  sessions: readonly Session[] = [],
+): PitrError {
   return new PitrError(
     'busy',
     `The database "${database.name}" is in use by ${who === '' ? 'other sessions' : who}. It was not changed.`,

@@ -39,7 +39,8 @@ export async function* statementsOf(text: AsyncIterable<Buffer>): AsyncGenerator
     yield [...lines, ...(last === '' ? [] : [last])].join('\n');
     lines = [];
   }
-  if (lines.length > 0) throw new PitrError('integrity', 'A recorded script ends in the middle of a statement.');
+  if (lines.length > 0)
+    throw new PitrError('integrity', 'A recorded script ends in the middle of a statement.');
 }
 
 const kinds = [

@@ -8,7 +8,7 @@ import path from 'node:path';
  */
 
 /** Those that every client program reads, on both systems. */
-const groups = ['client', 'client-server', 'client-mariadb'];
+const groups = new Set(['client', 'client-server', 'client-mariadb']);
 
 /** In the order of reading; what comes later wins. */
 function standardFiles(): string[] {
@@ -36,7 +36,7 @@ function readInto(options: Record<string, string>, file: string, depth: number):
     }
     const header = /^\[([^\]]*)\]/.exec(line);
     if (header !== null) group = (header[1] as string).trim().toLowerCase();
-    else if (groups.includes(group) && !/^[#;]/.test(line)) readOption(options, line);
+    else if (groups.has(group) && !/^[#;]/.test(line)) readOption(options, line);
   }
 }
 
@@ -50,7 +50,16 @@ function readOption(options: Record<string, string>, line: string): void {
 function unquoted(value: string): string {
   const quoted = /^(["'])(.*)\1\s*(?:#.*)?$/.exec(value);
   const text = quoted === null ? value.replace(/\s+#.*$/, '').trim() : (quoted[2] as string);
-  const escapes: Record<string, string> = { n: '\n', r: '\r', t: '\t', b: '\b', s: ' ', '\\': '\\', '"': '"', "'": "'" };
+  const escapes: Record<string, string> = {
+    n: '\n',
+    r: '\r',
+    t: '\t',
+    b: '\b',
+    s: ' ',
+    '\\': '\\',
+    '"': '"',
+    "'": "'",
+  };
   return text.replace(/\\(.)/gs, (whole, char: string) => escapes[char] ?? whole);
 }
 

@@ -4,7 +4,17 @@ import { progressOf } from '../../system/progress.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
 import { readRecordedText } from '../text/reader.ts';
 import { type Address, addressOf, describeAddress } from './address.ts';
-import { type Beside, dropBeside, makeBeside, newBeside, renamePlan, table, tryLock, unlock, writePlan } from './beside.ts';
+import {
+  type Beside,
+  dropBeside,
+  makeBeside,
+  newBeside,
+  renamePlan,
+  table,
+  tryLock,
+  unlock,
+  writePlan,
+} from './beside.ts';
 import { copyDatabase } from './capture.ts';
 import { type Client, explain, isForbidden, quoteName, quoteText, withClient } from './connect.ts';
 import { type Definition, readDefinitions, readTriggers } from './definitions.ts';
@@ -14,7 +24,7 @@ import { recover, recoverAll } from './recover.ts';
 import { recordedEvents } from './events.ts';
 import { findDifference } from './same.ts';
 import { eventPart, schemaOf, serverOf } from './script.ts';
-import { swapTables } from './swap.ts';
+import { swapTables, takeOutDefaults } from './swap.ts';
 import { describeTables, listTables } from './tables.ts';
 import { lockForAMoment } from './free.ts';
 
@@ -58,7 +68,12 @@ interface Work {
   now: CapturedDatabase | undefined;
 }
 
-async function replace(context: EngineContext, address: Address, client: Client, { target, now }: Work): Promise<void> {
+async function replace(
+  context: EngineContext,
+  address: Address,
+  client: Client,
+  { target, now }: Work,
+): Promise<void> {
   const { database: live } = address;
   const beside = newBeside(live);
   crashPoint('before-build');
@@ -101,7 +116,12 @@ async function build(
   const there: Address = { ...address, database: beside.build };
   await withClient(there, async (loader) => {
     await loader.run('SET max_statement_time = 0').catch(() => {}); // MySQL has none
-    await loadScript(loader, target.name, readRecordedText(context.repository, target), (part) => part === eventPart);
+    await loadScript(
+      loader,
+      target.name,
+      readRecordedText(context.repository, target),
+      (part) => part === eventPart,
+    );
     await loader.run('COMMIT');
   });
   progressOf(context.repository)?.begin(`checking the database ${target.name}`);
@@ -110,9 +130,10 @@ async function build(
   const sameServer = majorOf(version) === majorOf(target.version ?? '');
   const difference = await findDifference(context.repository, captured.tree, target.tree, sameServer);
   if (difference !== undefined) throw wrong(target.name, difference);
+  const { collation } = await schemaOf(client, beside.build, await serverOf(client));
   const definitions = [
     ...(await readDefinitions(client, beside.build)),
-    ...(await recordedEvents(context.repository, target)),
+    ...(await recordedEvents(context.repository, target, collation)),
   ];
   for (const { name } of await readTriggers(client, beside.build))
     await client.run(`DROP TRIGGER ${table(beside.build, name)}`);
@@ -123,7 +144,8 @@ async function build(
 async function putInPlace(client: Client, live: string, beside: Beside, definitions: Definition[]) {
   const schema = await schemaOf(client, beside.build, await serverOf(client));
   const tables = await describeTables(client, beside.build, await listTables(client, beside.build));
-  const plan = { live, inTheWay: [], definitions, schema, defaults: [], recorded: {} };
+  const afterwards = await takeOutDefaults(client, live, beside);
+  const plan = { live, inTheWay: [], definitions, schema, afterwards, recorded: {} };
   await writePlan(client, beside, plan);
   await client.run(`CREATE DATABASE ${quoteName(live)}`);
   await client.run('SET foreign_key_checks = 0');
@@ -186,9 +208,13 @@ function cannotCreate(address: Address, error: unknown): PitrError {
 }
 
 function restoredByAnother(name: string): PitrError {
-  return new PitrError('busy', `The database "${name}" is being restored by another git-pitr; it was not changed.`, {
-    hints: ['Run the command again when that is done.'],
-  });
+  return new PitrError(
+    'busy',
+    `The database "${name}" is being restored by another git-pitr; it was not changed.`,
+    {
+      hints: ['Run the command again when that is done.'],
+    },
+  );
 }
 
 function vanished(name: string, address: Address): PitrError {

@@ -146,19 +146,19 @@ function valueOf({ name, type, charset }: Column): string {
   return `IF(${column} IS NULL,'NULL',${literalOf(column, type, charset)})`;
 }
 
-const numbers = ['tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'decimal', 'year'];
-const times = ['date', 'time', 'datetime', 'timestamp'];
-const ownText = ['inet4', 'inet6', 'uuid'];
+const numbers = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'decimal', 'year']);
+const times = new Set(['date', 'time', 'datetime', 'timestamp']);
+const ownText = new Set(['inet4', 'inet6', 'uuid']);
 /** Their bytes are UTF-8 already. */
-const utf8 = ['utf8', 'utf8mb3', 'utf8mb4', 'ascii'];
+const utf8 = new Set(['utf8', 'utf8mb3', 'utf8mb4', 'ascii']);
 
 /** An SQL expression for the literal of a value that is not NULL. */
 function literalOf(column: string, type: string, charset: string | undefined): string {
-  if (numbers.includes(type)) return column;
+  if (numbers.has(type)) return column;
   if (type === 'float' || type === 'double') return `${column}*1e0`;
   if (type === 'bit') return `CONCAT('0x',HEX(${column}))`;
-  if (times.includes(type)) return `CONCAT('\\'',${column},'\\'')`;
-  if (ownText.includes(type)) return `QUOTE(CAST(${column} AS CHAR))`;
+  if (times.has(type)) return `CONCAT('\\'',${column},'\\'')`;
+  if (ownText.has(type)) return `QUOTE(CAST(${column} AS CHAR))`;
   if (type === 'json') return `QUOTE(CAST(CAST(${column} AS CHAR CHARACTER SET utf8mb4) AS BINARY))`;
   if (charset === undefined || charset === 'binary')
     return `IF(LENGTH(${column})=0,'\\'\\'',CONCAT('0x',HEX(${column})))`;
@@ -168,7 +168,7 @@ function literalOf(column: string, type: string, charset: string | undefined): s
 }
 
 function textOf(column: string, charset: string): string {
-  if (utf8.includes(charset)) return `QUOTE(CAST(${column} AS BINARY))`;
+  if (utf8.has(charset)) return `QUOTE(CAST(${column} AS BINARY))`;
   const unicode = `CONVERT(${column} USING utf8mb4)`;
   const back = `CAST(CONVERT(${unicode} USING ${charset}) AS BINARY)`;
   const exact = `${back}=CAST(${column} AS BINARY)`;
@@ -205,7 +205,12 @@ async function* largeRows(client: Client, database: string, table: Table): Async
   for (const key of keys) yield* largeRow(client, database, table, key);
 }
 
-async function* largeRow(client: Client, database: string, table: Table, key: string): AsyncGenerator<Buffer> {
+async function* largeRow(
+  client: Client,
+  database: string,
+  table: Table,
+  key: string,
+): AsyncGenerator<Buffer> {
   const from = `FROM ${source(database, table, key)}`;
   const values: string[] = [];
   for (const [index, column] of table.columns.entries()) {
@@ -225,9 +230,7 @@ async function* largeRow(client: Client, database: string, table: Table, key: st
         `SELECT HEX(SUBSTRING(${bytes},${start + 1},${pieceSize})) AS piece ${from}`,
       );
       const literal = `0x${piece}`;
-      yield Buffer.from(
-        `SET ${variable} = ${start === 0 ? literal : `CONCAT(${variable},${literal})`};\n`,
-      );
+      yield Buffer.from(`SET ${variable} = ${start === 0 ? literal : `CONCAT(${variable},${literal})`};\n`);
     }
     values.push(variable);
   }

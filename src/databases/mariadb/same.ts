@@ -17,7 +17,10 @@ export async function findDifference(
 ): Promise<string | undefined> {
   if (restored === recorded) return undefined;
   for (const part of [preData, postData]) {
-    const [there, wanted] = [await objectsOf(repository, restored, part), await objectsOf(repository, recorded, part)];
+    const [there, wanted] = [
+      await objectsOf(repository, restored, part),
+      await objectsOf(repository, recorded, part),
+    ];
     for (const name of new Set([...wanted.keys(), ...there.keys()])) {
       const [a, b] = [there.get(name), wanted.get(name)];
       if (a === undefined || b === undefined || (exactWords && a !== b)) return name;
@@ -33,7 +36,10 @@ async function objectsOf(repository: Repository, tree: string, part: string): Pr
   const settled = text.split('\n').filter((line) => !/^(-- |DELIMITER )/.test(line));
   let name = 'its settings';
   for (const line of settled) {
-    const made = /^CREATE (?:.*? )?(TABLE|SEQUENCE|VIEW|FUNCTION|PROCEDURE|PACKAGE BODY|PACKAGE|TRIGGER) (`(?:[^`]|``)*`)/.exec(line);
+    const made =
+      /^CREATE (?:.*? )?(TABLE|SEQUENCE|VIEW|FUNCTION|PROCEDURE|PACKAGE BODY|PACKAGE|TRIGGER) (`(?:[^`]|``)*`)/.exec(
+        line,
+      );
     if (made !== null) name = `the ${made[1]?.toLowerCase()} ${made[2]}`;
     objects.set(name, `${objects.get(name) ?? ''}${line}\n`);
   }
@@ -47,7 +53,11 @@ export async function partText(repository: Repository, tree: string, part: strin
   return Buffer.concat(chunks).toString('utf8');
 }
 
-async function differentRows(repository: Repository, restored: string, recorded: string): Promise<string | undefined> {
+async function differentRows(
+  repository: Repository,
+  restored: string,
+  recorded: string,
+): Promise<string | undefined> {
   const wanted = await tableParts(repository, recorded);
   const there = await tableParts(repository, restored);
   for (const table of new Set([...wanted.keys(), ...there.keys()])) {

@@ -2,7 +2,7 @@ import { createHash } from '../../system/crypto.ts';
 import { postData, preData, tablePart, textRoot } from '../text/layout.ts';
 import type { TextPart } from '../text/writer.ts';
 import { type Client, quoteName, quoteText } from './connect.ts';
-import type { Definition } from './definitions.ts';
+import { collationStatement, type Definition } from './definitions.ts';
 import { insertStatements } from './rowText.ts';
 import type { Table } from './tables.ts';
 
@@ -88,13 +88,17 @@ export async function* scriptParts(source: Source, tally: Tally): AsyncGenerator
     yield { path: tablePart(index, table.name), content: tableText(source, table, tally) };
   }
   const definitions = source.definitions.filter(({ type }) => type !== 'EVENT');
-  yield { path: postData, content: [Buffer.from(definitionsText(definitions))] };
+  yield { path: postData, content: [Buffer.from(definitionsText(definitions, source.about))] };
   const events = source.definitions.filter(({ type }) => type === 'EVENT');
-  yield { path: eventPart, content: [Buffer.from(definitionsText(events))] };
+  yield { path: eventPart, content: [Buffer.from(definitionsText(events, source.about))] };
 }
 
 /** The rows of a table as they are in the script; tells their number and hash. */
-export async function* tableText({ client, database }: Pick<Source, 'client' | 'database'>, table: Table, tally: Tally): AsyncGenerator<Buffer> {
+export async function* tableText(
+  { client, database }: Pick<Source, 'client' | 'database'>,
+  table: Table,
+  tally: Tally,
+): AsyncGenerator<Buffer> {
   const hash = createHash('sha256');
   let any = false;
   const statements = insertStatements(client, database, table, (rows) => {
@@ -165,20 +169,34 @@ async function createStatement({ client, database, excluded }: Source, table: Ta
   return `${create.slice(0, start)}${create.slice(start).replace(/^(\n\) ENGINE=\w+)/, `$1 AUTO_INCREMENT=${next}`)}`;
 }
 
-function definitionsText(definitions: readonly Definition[]): string {
+function definitionsText(definitions: readonly Definition[], about: Schema): string {
   if (definitions.length === 0) return '';
-  const parts = definitions.map(({ type, name, settings: own, create, broken }) =>
-    broken === undefined
-      ? `${own.map(delimited).join('')}${delimited(create)}`
-      : `-- The ${type.toLowerCase()} ${quoteName(name).replaceAll('\n', ' ')} could not be used when it was recorded: ${broken}\n${create.replace(/^/gm, '-- ')}\n`,
-  );
+  const parts = definitions.map((definition) => definitionText(definition, about));
   return `${parts.join('')}${[...settings(false).slice(0, 3), 'COMMIT'].map(delimited).join('')}`;
+}
+
+function definitionText(
+  { type, name, settings: own, create, broken, collation }: Definition,
+  about: Schema,
+): string {
+  if (broken !== undefined)
+    return `-- The ${type.toLowerCase()} ${quoteName(name).replaceAll('\n', ' ')} could not be used when it was recorded: ${broken}\n${create.replace(/^/gm, '-- ')}\n`;
+  const other = collation !== undefined && collation !== about.collation;
+  const statements = [
+    ...(other ? [collationStatement(collation)] : []),
+    ...own,
+    create,
+    ...(other ? [collationStatement(about.collation)] : []),
+  ];
+  return statements.map(delimited).join('');
 }
 
 /** A statement with its end, and with another one than `;` where lines in it end with that. */
 function delimited(statement: string): string {
-  if (!/;\s*$/m.test(statement) && !/^CREATE (?!TABLE|SEQUENCE|VIEW|ALGORITHM)/.test(statement)) return `${statement};\n`;
-  const end = [';;', '$$', '//', '$pitr$'].find((candidate) => !statement.includes(candidate)) ?? '$end of statement$';
+  if (!/;\s*$/m.test(statement) && !/^CREATE (?!TABLE|SEQUENCE|VIEW|ALGORITHM)/.test(statement))
+    return `${statement};\n`;
+  const end =
+    [';;', '$$', '//', '$pitr$'].find((candidate) => !statement.includes(candidate)) ?? '$end of statement$';
   return `DELIMITER ${end}\n${statement}\n${end}\nDELIMITER ;\n`;
 }
 

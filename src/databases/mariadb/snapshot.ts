@@ -7,7 +7,14 @@ import { Client, connect, errorNumber, explain, isLocked, quoteName } from './co
 import { type Definition, readDefinitions, textOfDefinition } from './definitions.ts';
 import { describeHolders } from './holders.ts';
 import { fitsPattern, schemaOf, serverOf, type Source } from './script.ts';
-import { describeTables, isTable, isTransactional, type Listed, listTables, rowsAreElsewhere } from './tables.ts';
+import {
+  describeTables,
+  isTable,
+  isTransactional,
+  type Listed,
+  listTables,
+  rowsAreElsewhere,
+} from './tables.ts';
 
 /**
  * One committed state of a database, definitions included.
@@ -90,7 +97,10 @@ async function hold(
   return { client, database, server, about, tables, definitions, excluded, instant };
 }
 
-async function stateOf(client: Client, database: string): Promise<{ definitions: Definition[]; text: string }> {
+async function stateOf(
+  client: Client,
+  database: string,
+): Promise<{ definitions: Definition[]; text: string }> {
   const definitions = await readDefinitions(client, database);
   return { definitions, text: definitions.map(textOfDefinition).join('\n') };
 }
@@ -108,7 +118,9 @@ async function lockOthers(
   wait: string,
   open: () => Promise<Client>,
 ): Promise<void> {
-  const others = listed.filter((entry) => isTable(entry) && !isTransactional(entry) && !rowsAreElsewhere(entry));
+  const others = listed.filter(
+    (entry) => isTable(entry) && !isTransactional(entry) && !rowsAreElsewhere(entry),
+  );
   if (others.length === 0) return;
   const client = await open();
   await client.run(wait);

@@ -38,8 +38,12 @@ export async function swapTables(
   client: Client,
   swap: Swap,
 ): Promise<Plan> {
+  const afterwards = [
+    ...(await takeOutDefaults(client, address.database, swap.beside)),
+    ...(await renameConstraints(client, address.database, swap.beside)),
+  ];
   for (let turn = 1; ; turn++) {
-    const plan = await tryToSwap(context, address, client, swap);
+    const plan = await tryToSwap(context, address, client, { ...swap, afterwards });
     if (plan !== undefined) return plan;
     if (Date.now() >= swap.deadline) throw await busyNow(context, address, client, []);
     await sleep(Math.min(20 * turn, 250));
@@ -50,7 +54,7 @@ async function tryToSwap(
   context: EngineContext,
   address: Address,
   client: Client,
-  swap: Swap,
+  swap: Swap & { afterwards: readonly string[] },
 ): Promise<Plan | undefined> {
   const { database: live } = address;
   const guard = await connect(address);
@@ -58,7 +62,12 @@ async function tryToSwap(
     const definitions = await readDefinitions(client, live);
     const listed = await lockLive(context, address, guard, client, swap.deadline);
     if (listed === undefined) return undefined;
-    const recorded = await requireRecorded(context, live, guard, { listed, now: swap.now, broken: brokenViews(definitions) });
+    const recorded = await requireRecorded(
+      context,
+      live,
+      { guard, client },
+      { listed, now: swap.now, broken: brokenViews(definitions) },
+    );
     const { statement, plan } = await prepare(context, client, live, swap, recorded);
     crashPoint('before-swap');
     await client.run(`SET lock_wait_timeout = ${secondsUntil(swap.deadline)}`);
@@ -121,8 +130,12 @@ async function busyNow(
 async function requireRecorded(
   context: EngineContext,
   live: string,
-  guard: Client,
-  { listed, now, broken }: { listed: readonly Listed[]; now: CapturedDatabase; broken: ReadonlyMap<string, string> },
+  { guard, client }: { guard: Client; client: Client },
+  {
+    listed,
+    now,
+    broken,
+  }: { listed: readonly Listed[]; now: CapturedDatabase; broken: ReadonlyMap<string, string> },
 ): Promise<Record<string, string>> {
   const server = await serverOf(guard);
   const source: Source = {
@@ -131,7 +144,8 @@ async function requireRecorded(
     server,
     about: await schemaOf(guard, live, server),
     tables: await describeTables(guard, live, listed),
-    definitions: await readDefinitions(guard, live, { broken }),
+    // Whoever has locked tables cannot look at a view; others can.
+    definitions: await readDefinitions(client, live, { broken }),
     excluded: (name) => fitsPattern(name, context.database.excludeTable),
   };
   const { captured, tally } = await writeCopy(context, source);
@@ -153,7 +167,7 @@ async function prepare(
   context: EngineContext,
   client: Client,
   live: string,
-  { beside, definitions }: Swap,
+  { beside, definitions, afterwards }: Swap & { afterwards: readonly string[] },
   recorded: Record<string, string>,
 ): Promise<Prepared> {
   const { build, away, id } = beside;
@@ -181,7 +195,7 @@ async function prepare(
     inTheWay,
     definitions: [...definitions],
     schema: await schemaOf(client, build, await serverOf(client)),
-    defaults: wanted.filter(({ name }) => !kept.has(name)).flatMap((one) => sequenceDefaults(one, live)),
+    afterwards: [...afterwards],
     recorded,
   };
   await writePlan(client, beside, plan);
@@ -202,7 +216,11 @@ async function keptTables(
   const { excludeTable, name: database } = context.database;
   if (excludeTable.length === 0) return new Set();
   const present = await describeTables(client, live, await listTables(client, live));
-  const kept = new Set(present.filter(({ name, kind }) => kind === 'table' && fitsPattern(name, excludeTable)).map(({ name }) => name));
+  const kept = new Set(
+    present
+      .filter(({ name, kind }) => kind === 'table' && fitsPattern(name, excludeTable))
+      .map(({ name }) => name),
+  );
   for (const { name, create } of present.filter((one) => kept.has(one.name))) {
     const other = wanted.find((one) => one.name === name);
     if (other !== undefined && other.create !== create)
@@ -214,7 +232,11 @@ async function keptTables(
   );
   const link = links.find(({ tab, parent }) => kept.has(tab) !== kept.has(parent));
   if (link !== undefined)
-    throw wouldLose(database, kept.has(link.tab) ? link.tab : link.parent, `a foreign key of "${link.tab}" leads to "${link.parent}"`);
+    throw wouldLose(
+      database,
+      kept.has(link.tab) ? link.tab : link.parent,
+      `a foreign key of "${link.tab}" leads to "${link.parent}"`,
+    );
   return kept;
 }
 
@@ -222,21 +244,64 @@ function wouldLose(database: string, name: string, why: string): PitrError {
   return new PitrError(
     'refused',
     `The rows of the table "${name}" are not recorded (excludeTable), and it cannot stay as it is: ${why}. The database "${database}" was not changed.`,
-    { hints: [`Move or copy it to another database first, or record it too: git config --unset-all pitr.database.${database}.excludeTable`] },
+    {
+      hints: [
+        `Move or copy it to another database first, or record it too: git config --unset-all pitr.database.${database}.excludeTable`,
+      ],
+    },
   );
 }
 
-/** A default value names its sequence with the database in which the table was made. */
-function sequenceDefaults({ name, create, columns }: Table, live: string): string[] {
-  const lines = create.split('\n');
-  return columns.flatMap((column) => {
-    const line = lines.find((text) => text.startsWith(`  ${quoteName(column.name)} `)) ?? '';
-    const sequence = /DEFAULT nextval\((`(?:[^`]|``)*`)\)/i.exec(line)?.[1];
-    if (sequence === undefined) return [];
-    return [
-      `ALTER TABLE ${table(live, name)} ALTER COLUMN ${quoteName(column.name)} SET DEFAULT nextval(${quoteName(live)}.${sequence})`,
-    ];
-  });
+/**
+ * Names of foreign keys are unique in a database, and a table with triggers stays in the live one until after the swap:
+ * so those of the new tables that are called the same get another name till then. Gives the statements for afterwards.
+ */
+async function renameConstraints(client: Client, live: string, { build, id }: Beside): Promise<string[]> {
+  const present = await describeTables(client, live, await listTables(client, live));
+  const triggered = new Set((await readTriggers(client, live)).map((trigger) => trigger.table ?? ''));
+  const taken = new Set(
+    present
+      .filter(({ name }) => triggered.has(name))
+      .flatMap((one) => foreignKeys(one).map(({ name }) => name)),
+  );
+  const afterwards: string[] = [];
+  await client.run('SET foreign_key_checks = 0');
+  await client.run(`USE ${quoteName(build)}`);
+  for (const one of await describeTables(client, build, await listTables(client, build))) {
+    const clashes = foreignKeys(one).filter(({ name }) => taken.has(name));
+    for (const { name, rest } of clashes) {
+      const other = quoteName(`_pitr_${id}_${afterwards.length}`);
+      const change = (from: string, to: string) => `DROP FOREIGN KEY ${from}, ADD CONSTRAINT ${to} ${rest}`;
+      await client.run(`ALTER TABLE ${table(build, one.name)} ${change(name, other)}`);
+      afterwards.push(`ALTER TABLE ${table(live, one.name)} ${change(other, name)}`);
+    }
+  }
+  return afterwards;
+}
+
+/** The named foreign keys in a table's definition: the quoted name, and what stands behind it. */
+function foreignKeys({ create }: Table): { name: string; rest: string }[] {
+  const line = /^ {2}CONSTRAINT (`(?:[^`]|``)*`) (FOREIGN KEY .*?),?$/gm;
+  return [...create.matchAll(line)].map(([, name = '', rest = '']) => ({ name, rest }));
+}
+
+/**
+ * A default value names its sequence with the database in which the table was made, where it soon is no longer. Takes
+ * such default values out until after the swap; gives the statements for then.
+ */
+export async function takeOutDefaults(client: Client, live: string, { build }: Beside): Promise<string[]> {
+  const afterwards: string[] = [];
+  for (const one of await describeTables(client, build, await listTables(client, build)))
+    for (const { name } of one.columns) {
+      const line = one.create.split('\n').find((text) => text.startsWith(`  ${quoteName(name)} `)) ?? '';
+      const sequence = /DEFAULT nextval\((`(?:[^`]|``)*`)\)/i.exec(line)?.[1];
+      if (sequence === undefined) continue;
+      const change = (database: string, what: string) =>
+        `ALTER TABLE ${table(database, one.name)} ALTER COLUMN ${quoteName(name)} ${what}`;
+      await client.run(change(build, 'DROP DEFAULT'));
+      afterwards.push(change(live, `SET DEFAULT nextval(${quoteName(live)}.${sequence})`));
+    }
+  return afterwards;
 }
 
 interface Settled {

@@ -32,7 +32,17 @@ export interface Table {
   next: bigint | undefined;
 }
 
-const foreignEngines = ['FEDERATED', 'MRG_MYISAM', 'MRG_MyISAM', 'SPIDER', 'CONNECT', 'S3', 'BLACKHOLE', 'OQGRAPH', 'SPHINX'];
+const foreignEngines = new Set([
+  'FEDERATED',
+  'MRG_MYISAM',
+  'MRG_MyISAM',
+  'SPIDER',
+  'CONNECT',
+  'S3',
+  'BLACKHOLE',
+  'OQGRAPH',
+  'SPHINX',
+]);
 
 export interface Listed {
   name: string;
@@ -61,7 +71,7 @@ export function isTransactional({ engine }: Listed): boolean {
 }
 
 export function rowsAreElsewhere({ engine }: Listed): boolean {
-  return foreignEngines.includes(engine);
+  return foreignEngines.has(engine);
 }
 
 /** All about the listed tables, which the caller keeps from changing. Error: `failed` for one that cannot be copied. */
@@ -105,7 +115,10 @@ function splitCounter(create: string): { text: string; next: bigint | undefined 
   const match = /^\n\) ENGINE=\w+( AUTO_INCREMENT=(\d+))/.exec(create.slice(Math.max(0, start)));
   if (start === -1 || match === null) return { text: create, next: undefined };
   const at = start + match[0].length;
-  return { text: create.slice(0, at - (match[1] as string).length) + create.slice(at), next: BigInt(match[2] as string) };
+  return {
+    text: create.slice(0, at - (match[1] as string).length) + create.slice(at),
+    next: BigInt(match[2] as string),
+  };
 }
 
 const quotedName = '`(?:[^`]|``)*`';
@@ -133,7 +146,9 @@ interface FullColumn extends Column {
 }
 
 async function columnsOf(client: Client, database: string): Promise<Map<string, FullColumn[]>> {
-  const rows = await client.ask<Record<'tab' | 'name' | 'type' | 'extra', string> & Record<'charset' | 'generated', string | null>>(
+  const rows = await client.ask<
+    Record<'tab' | 'name' | 'type' | 'extra', string> & Record<'charset' | 'generated', string | null>
+  >(
     `SELECT TABLE_NAME AS tab, COLUMN_NAME AS name, DATA_TYPE AS type, CHARACTER_SET_NAME AS charset,
       EXTRA AS extra, GENERATION_EXPRESSION AS generated
     FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ${quoteText(database)} ORDER BY TABLE_NAME, ORDINAL_POSITION`,

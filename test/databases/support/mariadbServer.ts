@@ -135,7 +135,13 @@ export class MariadbServer {
 
   /** Runs SQL as the client program does; gives its output, a row a line. */
   sql(database: string, script: string, user = 'root'): string {
-    const args = [...this.clientArguments, `--user=${user}`, '--batch', '--skip-column-names', ...(database === '' ? [] : [database])];
+    const args = [
+      ...this.clientArguments,
+      `--user=${user}`,
+      '--batch',
+      '--skip-column-names',
+      ...(database === '' ? [] : [database]),
+    ];
     return execFileSync('mariadb', args, {
       env: cleanEnvironment(),
       input: script,
@@ -147,9 +153,26 @@ export class MariadbServer {
 
   /** What `mariadb-dump` says of a database. */
   dump(database: string): string {
-    const args = [...this.clientArguments, '--user=root', '--routines', '--events', '--triggers', '--hex-blob'];
-    const more = ['--skip-extended-insert', '--order-by-primary', '--skip-dump-date', '--skip-comments', database];
-    return execFileSync('mariadb-dump', [...args, ...more], { env: cleanEnvironment(), encoding: 'utf8', maxBuffer: 1 << 30 });
+    const args = [
+      ...this.clientArguments,
+      '--user=root',
+      '--routines',
+      '--events',
+      '--triggers',
+      '--hex-blob',
+    ];
+    const more = [
+      '--skip-extended-insert',
+      '--order-by-primary',
+      '--skip-dump-date',
+      '--skip-comments',
+      database,
+    ];
+    return execFileSync('mariadb-dump', [...args, ...more], {
+      env: cleanEnvironment(),
+      encoding: 'utf8',
+      maxBuffer: 1 << 30,
+    });
   }
 
   /** The names of all databases but the server's own. */
