@@ -171,26 +171,53 @@ export const commands: readonly CommandSpec[] = [
     paths: true,
     summary: 'show what differs between snapshots, or between a snapshot and now',
     description:
-      'Shows how the files of two states differ, as git diff does, and which databases changed: the latest snapshot against now, one snapshot against now, or two snapshots.',
+      'Shows how the files of two states differ, as git diff does, and which databases changed: the latest snapshot against now, one snapshot against now, or two snapshots. With --db, the rows in which databases differ, by primary key (by the whole row where a table has none), with changed columns old -> new; definitions apart.',
     options: {
-      stat: { type: 'boolean', describe: 'Only how many lines changed in each file' },
+      stat: { type: 'boolean', describe: 'Only how many lines changed in each file, or rows in each table' },
       'name-only': { type: 'boolean', describe: 'Only the names of the files' },
       db: {
         type: 'string',
         many: true,
-        value: 'name',
-        describe: 'Only whether this database changed; may be given more than once',
+        value: 'name[.table]',
+        describe: 'The rows of this database, or of one table of it; may be given more than once',
       },
     },
     examples: [
       ['git pitr diff', 'what changed since the latest snapshot'],
       ['git pitr diff latest~1 latest --stat -- src', 'what the latest snapshot changed below src'],
+      ['git pitr diff --db app.orders', 'the rows of a table that changed since the latest snapshot'],
     ],
     exitCodes: {
       ...common,
       ...busy,
       4: 'refused: the present state is more than pitr.maxSnapshotSize',
-      5: 'no such snapshot, path or database',
+      5: 'no such snapshot, path, database or table',
+      7: 'a recorded database is damaged',
+    },
+  },
+  {
+    name: 'history',
+    operands: '',
+    maxOperands: 0,
+    paths: false,
+    summary: 'show each version of a row of a database',
+    description:
+      'Shows each version of one row, newest first: the snapshot that first holds it, its time, and what changed. Snapshots between which the row is the same are not listed; the present state is not looked at.',
+    options: {
+      db: { type: 'string', value: 'name.table', describe: 'The table of a registered database' },
+      key: {
+        type: 'string',
+        many: true,
+        value: 'value',
+        describe:
+          "The row's primary key; for a key of several columns, one for each, in the order of the key",
+      },
+    },
+    examples: [['git pitr history --db app.orders --key 42', 'every version of order 42']],
+    exitCodes: {
+      ...common,
+      5: 'no such database, table or row in any snapshot',
+      7: 'a recorded database is damaged',
     },
   },
   {
@@ -221,8 +248,8 @@ export const commands: readonly CommandSpec[] = [
       db: {
         type: 'string',
         many: true,
-        value: 'name',
-        describe: 'This registered database; may be given more than once',
+        value: 'name[.table]',
+        describe: 'This registered database, or one table of it; may be given more than once',
       },
       all: { type: 'boolean', describe: 'All files and every registered database' },
       staged: {
@@ -267,6 +294,7 @@ export const commands: readonly CommandSpec[] = [
       ['git pitr restore --at "yesterday 18:00" --all --dry-run', 'what would come back, databases too'],
       ['git pitr restore --snapshot latest~1 -- src/app.ts', 'one file, from the snapshot before the latest'],
       ['git pitr restore --at 14:05 --db app', 'only the database app'],
+      ['git pitr restore --at 14:05 --db app.orders', 'only the table orders of it'],
       [
         'git pitr restore --snapshot 4f2a --merge',
         'take back what changed right after snapshot 4f2a, and keep what came later',
@@ -277,8 +305,8 @@ export const commands: readonly CommandSpec[] = [
       ...busy,
       ...stops,
       3: 'done in part: paths or databases that could not be restored, and merge conflicts, are listed',
-      4: 'refused: uncommitted changes (also staged ones) would be overwritten, the folder is not empty, or you said no',
-      5: 'no snapshot at or before that time; no such snapshot, path or database',
+      4: 'refused: uncommitted changes (also staged ones) would be overwritten, the folder is not empty, a table cannot be restored without others, or you said no',
+      5: 'no snapshot at or before that time; no such snapshot, path, database or table',
       7: 'what came back is not what was recorded; it was taken back',
     },
   },

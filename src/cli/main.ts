@@ -13,6 +13,7 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   list: () => import('./commands/list.ts'),
   show: () => import('./commands/show.ts'),
   diff: () => import('./commands/diff.ts'),
+  history: () => import('./commands/history.ts'),
   restore: () => import('./commands/restore.ts'),
   undo: () => import('./commands/undo.ts'),
 };

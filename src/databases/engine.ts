@@ -2,6 +2,7 @@ import type { Config, DatabaseConfig } from '../config/config.ts';
 import type { ErrorKind } from '../errors.ts';
 import type { Repository } from '../git/repository.ts';
 import type { SnapshotDatabase } from '../timeline/snapshot.ts';
+import type { DatabaseChange, Row } from './rows.ts';
 
 /**
  * What every database engine offers. These doc comments are the contract; callers (capture, restore, verify, diff)
@@ -63,4 +64,41 @@ export interface DatabaseEngine {
 
   /** Writes the copy into the folder `into` for people: a database file, or SQL. Gives the path written. */
   materialize(context: EngineContext, source: CapturedDatabase, into: string): Promise<string>;
+
+  /**
+   * What differs between two copies, by table and then in the order of keys where that is cheap; definitions come
+   * apart from rows. The cost grows with the change. A missing copy stands for a database that was not there.
+   * @param tables only these, with what belongs to them
+   * Error: `noMatch` for a table that neither copy has.
+   */
+  diff?(
+    context: EngineContext,
+    from: CapturedDatabase | undefined,
+    to: CapturedDatabase | undefined,
+    tables?: readonly string[],
+  ): AsyncIterable<DatabaseChange>;
+
+  /**
+   * The row of a key in a copy; undefined if there is none.
+   * @param key the values of the primary key, as they are typed
+   * Error: `noMatch` for an unknown table or a key that does not fit.
+   */
+  row?(
+    context: EngineContext,
+    copy: CapturedDatabase,
+    table: string,
+    key: readonly string[],
+  ): Promise<Row | undefined>;
+
+  /**
+   * Brings only these tables to `target`, in one transaction; foreign keys are checked at its end.
+   * Errors: `refused` with the detail `tables`, all that would have to come along; `refused` without it when the
+   *   database changed since `now`; as in `restore` otherwise. A table that neither copy has is nothing to restore.
+   */
+  restoreTables?(
+    context: EngineContext,
+    target: CapturedDatabase,
+    now: CapturedDatabase,
+    tables: readonly string[],
+  ): Promise<void>;
 }

@@ -44,11 +44,6 @@ export function hasPassword(text: string): boolean {
   return /(^|\s)(ssl)?password\s*=\s*\S/i.test(text);
 }
 
-/** The same url without its password, and without its parameters when one is among these. */
-export function withoutPassword(url: string): string {
-  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/[^:/?#@]*):[^/?#]*@/i, '$1@').replace(/\?.*password=.*$/is, '');
-}
-
 function schemeOf(engine: string): string {
   return engine === 'mysql' || engine === 'mariadb' ? engine : 'postgresql';
 }

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { Repository } from '../git/repository.ts';
 import { git, splitNul } from '../git/run.ts';
+import { databasesInEnvironmentFiles } from './environmentFiles.ts';
 import { findSqliteFiles } from '../databases/sqlite/detect.ts';
 import { type BytePath, displayPath } from '../git/paths.ts';
 
@@ -36,8 +37,31 @@ async function proposeDatabases(repository: Repository, config: Config): Promise
       add: false,
     });
   }
+  return [...proposals, ...proposeServers(repository, config, taken)];
+}
+
+/** Databases on servers that `.env` files name. */
+function proposeServers(repository: Repository, config: Config, taken: Set<string>): Proposal[] {
+  const urls = new Set(config.databases.map(({ url }) => url));
+  const proposals: Proposal[] = [];
+  for (const { variable, file, engine, name, value, secret } of databasesInEnvironmentFiles(
+    repository.worktree,
+  )) {
+    if (urls.has(value) || urls.has(`env:${variable}`)) continue;
+    let free = name;
+    for (let n = 2; taken.has(free); n++) free = `${name}-${n}`;
+    taken.add(free);
+    proposals.push({
+      key: `pitr.database.${free}.url`,
+      value,
+      reason: `${engineNames[engine]} database in ${file} (${variable})${secret ? `; its password stays there: set ${variable} where git-pitr runs` : ''}`,
+      add: false,
+    });
+  }
   return proposals;
 }
+
+const engineNames = { postgres: 'PostgreSQL', mysql: 'MySQL', mariadb: 'MariaDB' } as const;
 
 /** Ignored `.env` files: what git does not keep, and what hurts most to lose. */
 async function proposeIncludes(repository: Repository, config: Config): Promise<Proposal[]> {

@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts';
 import type { CapturedDatabase, FailedDatabase } from '../databases/engine.ts';
-import { withEngine } from '../databases/registry.ts';
+import { type DatabaseCaptures, withEngine } from '../databases/registry.ts';
 import { PitrError } from '../errors.ts';
 import type { Repository } from '../git/repository.ts';
 
@@ -12,11 +12,15 @@ export interface DatabasePlan {
   path: string;
   action: 'restore' | 'unchanged';
   target: CapturedDatabase;
+  /** Only these tables of it. */
+  tables?: readonly string[];
 }
 
 export interface DatabaseScope {
   /** Names asked for with `--db`. */
   names: readonly string[];
+  /** Of which only these tables are meant. */
+  tables?: ReadonlyMap<string, readonly string[]>;
   /** Every registered database. */
   all: boolean;
 }
@@ -57,7 +61,15 @@ export function planDatabases(
     }
     const present = now.find((candidate) => candidate.name === name);
     const action = present?.tree === copy.tree ? 'unchanged' : 'restore';
-    planned.plan.push({ name, engine: database.engine, path: database.path ?? '', action, target: copy });
+    const tables = scope.tables?.get(name);
+    planned.plan.push({
+      name,
+      engine: database.engine,
+      path: database.path ?? '',
+      action,
+      target: copy,
+      ...(tables === undefined ? {} : { tables }),
+    });
   }
   if (scope.all)
     for (const { name } of target)
@@ -74,6 +86,36 @@ export function planDatabases(
     );
   }
   return planned;
+}
+
+/**
+ * Looks whether the tables that were asked for differ at all, now that there is something to compare them with.
+ * Errors: `noMatch` for a table that is neither there now nor was then; `refused` when there is no database to put it into.
+ */
+export async function settleTables(
+  { repository, config }: { repository: Repository; config: Config },
+  plan: readonly DatabasePlan[],
+  now: DatabaseCaptures,
+): Promise<DatabasePlan[]> {
+  const settled: DatabasePlan[] = [];
+  for (const one of plan) {
+    const { name, tables, target } = one;
+    const present = now.captured.find((copy) => copy.name === name);
+    const unread = now.failed.find((failure) => failure.name === name && failure.kind !== 'missing');
+    if (tables === undefined || unread !== undefined) settled.push(one);
+    else if (present === undefined)
+      throw new PitrError(
+        'refused',
+        `The database "${name}" is not there, so no table can be restored into it. Nothing was changed.`,
+        { hints: [`Restore all of it: --db ${name}`] },
+      );
+    else {
+      const { anyDifference } = await import('../databases/rowDiff.ts');
+      const differs = await anyDifference(repository, config, { name, from: present, to: target, tables });
+      settled.push({ ...one, action: differs ? 'restore' : 'unchanged' });
+    }
+  }
+  return settled;
 }
 
 /**
@@ -123,15 +165,27 @@ export async function requireFree(
   }
 }
 
-/** Restores one database to its copy. Errors: those of the engine. */
+/** Restores one database, or tables of it, to its copy. Errors: those of the engine. */
 export async function restoreDatabase(
   repository: Repository,
   config: Config,
   target: CapturedDatabase,
   now: CapturedDatabase | undefined,
+  tables?: readonly string[],
 ): Promise<void> {
   const database = config.databases.find(({ name }) => name === target.name);
   if (database === undefined)
     throw new PitrError('failed', `The database "${target.name}" is no longer registered.`);
-  await withEngine(repository, config, database, (engine, context) => engine.restore(context, target, now));
+  await withEngine(repository, config, database, async (engine, context) => {
+    if (tables === undefined) return engine.restore(context, target, now);
+    if (engine.restoreTables === undefined)
+      throw new PitrError(
+        'failed',
+        `Single tables of ${engine.name} databases cannot be restored; "${target.name}" was not changed.`,
+        { hints: [`Restore all of it: --db ${target.name}`] },
+      );
+    if (now === undefined)
+      throw new PitrError('refused', `The database "${target.name}" is not there; nothing was changed.`);
+    return engine.restoreTables(context, target, now, tables);
+  });
 }

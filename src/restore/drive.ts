@@ -183,7 +183,7 @@ export async function driveTo(
   }
   if (way.index.length > 0) await (await import('./staged.ts')).applyIndex(context, way.index);
   for (const copy of await copiesAt(context, operation, end)) {
-    await driveDatabase(context, copy);
+    await driveDatabase(context, copy, operation.tables?.[copy.name]);
     crashPoint('database-restored');
   }
 }
@@ -237,11 +237,15 @@ export function databasesMadeBy(
   });
 }
 
-/** Restores a database to a copy unless it is there already. */
-async function driveDatabase(context: Context, copy: CapturedDatabase): Promise<void> {
+/** Restores a database, or tables of it, to a copy unless it is there already. */
+async function driveDatabase(
+  context: Context,
+  copy: CapturedDatabase,
+  tables: readonly string[] | undefined,
+): Promise<void> {
   const { repository, config } = context;
   const { captureDatabases } = await import('../databases/registry.ts');
   const only = { ...config, databases: config.databases.filter(({ name }) => name === copy.name) };
   const { captured } = await captureDatabases(repository, only, new Map([[copy.name, copy]]));
-  if (captured[0]?.tree !== copy.tree) await restoreDatabase(repository, config, copy, captured[0]);
+  if (captured[0]?.tree !== copy.tree) await restoreDatabase(repository, config, copy, captured[0], tables);
 }

@@ -6,7 +6,7 @@ import { crashPoint } from '../system/crashPoint.ts';
 import { progressOf } from '../system/progress.ts';
 import { lockLine, type Taken, takeSnapshotLocked } from '../timeline/take.ts';
 import { applyFiles, lookAtPlan } from './apply.ts';
-import { requireFree, requireRecorded, restoreDatabase } from './databases.ts';
+import { type DatabasePlan, requireFree, requireRecorded, restoreDatabase } from './databases.ts';
 import { copiesAt, databasesMadeBy, driveTo } from './drive.ts';
 import { holdContents, releaseContents } from './hold.ts';
 import {
@@ -165,11 +165,7 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
     const moved = await movedSince(context, plan, now.capture, prepared.also, seen);
     if (moved.length > 0) throw movedError(moved.map(displayPath));
     const run: Run = {
-      operation: operationOf(
-        prepared,
-        now,
-        databases.map(({ name }) => name),
-      ),
+      operation: operationOf(prepared, now, databases),
       copies: new Map(now.databases.map((copy) => [copy.name, copy])),
     };
     if (run.operation.holds !== undefined) await holdContents(repository, run.operation.holds);
@@ -184,8 +180,8 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
         progress: progressOf(repository),
       });
       if (prepared.index.length > 0) await (await import('./staged.ts')).applyIndex(context, prepared.index);
-      for (const database of databases) {
-        await restoreOne(context, run, database.target);
+      for (const { target, tables } of databases) {
+        await restoreOne(context, run, target, tables);
         crashPoint('database-restored');
       }
       requireWritten(context, plan);
@@ -202,8 +198,11 @@ async function carryOut(context: Context, prepared: PreparedRestore, now: Taken)
   }
 }
 
-function operationOf(prepared: PreparedRestore, now: Taken, databases: string[]): Operation {
+function operationOf(prepared: PreparedRestore, now: Taken, databases: readonly DatabasePlan[]): Operation {
   const { snapshot, plan, target } = prepared;
+  const tables = databases.flatMap(({ name, tables: some }) =>
+    some === undefined ? [] : [[name, some] as const],
+  );
   return {
     version: 1,
     kind: prepared.kind,
@@ -213,7 +212,8 @@ function operationOf(prepared: PreparedRestore, now: Taken, databases: string[])
     files: plan.entries,
     createDirs: plan.createDirs,
     removeDirs: plan.removeDirs,
-    databases,
+    databases: databases.map(({ name }) => name),
+    ...(tables.length === 0 ? {} : { tables: Object.fromEntries(tables) }),
     databasesBefore: {},
     index: prepared.index,
     ...(plan.contents === undefined || plan.contents === '' ? {} : { holds: plan.contents }),
@@ -223,14 +223,20 @@ function operationOf(prepared: PreparedRestore, now: Taken, databases: string[])
 const databaseTurns = 5;
 
 /** A busy database moves between the safety snapshot and its restore: then it is recorded again first. */
-async function restoreOne(context: Context, run: Run, target: CapturedDatabase): Promise<void> {
+async function restoreOne(
+  context: Context,
+  run: Run,
+  target: CapturedDatabase,
+  tables: readonly string[] | undefined,
+): Promise<void> {
   const { repository, config } = context;
   for (let turn = 1; ; turn++) {
     try {
-      await restoreDatabase(repository, config, target, run.copies.get(target.name));
+      await restoreDatabase(repository, config, target, run.copies.get(target.name), tables);
       return;
     } catch (error) {
       if (!(error instanceof PitrError) || error.kind !== 'refused' || turn === databaseTurns) throw error;
+      if (error.details['tables'] !== undefined) throw error; // it would be refused again
       const again = await takeSnapshotLocked(repository, config, {
         type: 'safety',
         trigger: 'restore',

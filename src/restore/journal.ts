@@ -26,6 +26,8 @@ export interface Operation {
   removeDirs: BytePath[];
   /** Names of the databases it restores. */
   databases: string[];
+  /** Of which only these tables: name -> tables. */
+  tables?: Record<string, readonly string[]>;
   /** Where the state before of a database is, when it moved on after the safety snapshot: name -> commit. */
   databasesBefore: Record<string, string>;
   /** What it does to the index. */

@@ -13,7 +13,7 @@ import { readCatalog } from '../timeline/catalog.ts';
 import { snapshotAt } from '../timeline/select.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { lockLine } from '../timeline/take.ts';
-import { planDatabases, requireRecorded } from './databases.ts';
+import { planDatabases, requireRecorded, settleTables } from './databases.ts';
 import { findObstacles, trackedPaths, uncommittedPaths } from './guard.ts';
 import { planIndex, uncommittedInIndex } from './indexPlan.ts';
 import { refuseWhileInterrupted } from './journal.ts';
@@ -85,6 +85,7 @@ async function prepareLocked(
   const copies = await currentCopies(context, request);
   const elsewhere = await copiesElsewhere(context, request, snapshot, target);
   const databases = planDatabases(config, request.databases, copies.captured, target.databases, elsewhere);
+  databases.plan = await settleTables(context, databases.plan, copies);
   requireRecorded(databases.plan, copies.failed);
   const keep = (whole: Replanned): Replanned => ({
     plan: leaveAlone(whole.plan, kept, 'it has uncommitted changes (--keep-changes)'),

@@ -1,12 +1,13 @@
 import { type Capture, captureWorktree } from '../capture/capture.ts';
 import { retryIfLost } from '../capture/retry.ts';
+import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
 import type { BytePath } from '../git/paths.ts';
 import { crashPoint } from '../system/crashPoint.ts';
 import { readSnapshot } from '../timeline/catalog.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { lockLine, takeSnapshotLocked } from '../timeline/take.ts';
-import { type DatabasePlan, requireRecorded } from './databases.ts';
+import { type DatabasePlan, requireRecorded, settleTables } from './databases.ts';
 import { copiesAt, databasesMadeBy, driveTo, type End, wayTo } from './drive.ts';
 import { releaseContents } from './hold.ts';
 import {
@@ -99,23 +100,26 @@ async function undoDatabases(
   const newest = new Map(restored.map((copy) => [copy.name, copy]));
   const { captured, failed } =
     names.length === 0 ? { captured: [], failed: [] } : await captureDatabases(repository, only, newest);
-  const databases = targets.map((target): DatabasePlan => {
+  const planned = targets.map((target): DatabasePlan => {
     const database = config.databases.find(({ name }) => name === target.name);
     const now = captured.find(({ name }) => name === target.name);
+    const tables = operation.tables?.[target.name];
     return {
       name: target.name,
       engine: target.engine,
       path: database?.path ?? '',
       action: now?.tree === target.tree ? 'unchanged' : 'restore',
       target,
+      ...(tables === undefined ? {} : { tables }),
     };
   });
+  const databases = await settleTables(context, planned, { captured, failed });
   requireRecorded(databases, failed);
-  const changed = captured.filter(
-    (now) =>
-      now.tree !== newest.get(now.name)?.tree &&
-      now.tree !== targets.find(({ name }) => name === now.name)?.tree,
-  );
+  const changed: CapturedDatabase[] = [];
+  for (const now of captured) {
+    const ends = [newest.get(now.name), targets.find(({ name }) => name === now.name)];
+    if (!(await isOneOf(context, now, ends, operation.tables?.[now.name]))) changed.push(now);
+  }
   const kept = new Set(options.keepChanges ? changed.map(({ name }) => name) : []);
   return {
     databases: databases.filter(({ name }) => !kept.has(name)),
@@ -132,6 +136,23 @@ async function undoDatabases(
     ],
     changedDatabases: changed.map(({ name }) => name).filter((name) => !kept.has(name)),
   };
+}
+
+/** True when a database, or tables of it, are as in one of these copies. */
+async function isOneOf(
+  { repository, config }: Context,
+  now: CapturedDatabase,
+  copies: readonly (CapturedDatabase | undefined)[],
+  tables: readonly string[] | undefined,
+): Promise<boolean> {
+  if (copies.some((copy) => copy?.tree === now.tree)) return true;
+  if (tables === undefined) return false;
+  const { anyDifferenceOf } = await import('../databases/rowDiff.ts');
+  for (const copy of copies) {
+    const compared = { name: now.name, from: copy, to: now };
+    if (copy !== undefined && !(await anyDifferenceOf(repository, config, compared, tables))) return true;
+  }
+  return false;
 }
 
 /**

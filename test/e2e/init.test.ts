@@ -187,3 +187,33 @@ it('a repository in the middle of nothing (no commit, no files) has nothing to c
   writeFileSync(repository.resolve('.gitignore'), '*\n');
   expect(proposals(repository)).toEqual({});
 });
+
+describe('databases on servers', () => {
+  const environment = `
+# DATABASE_URL=postgresql://old@host/old
+export DATABASE_URL="postgresql://ada:s3cret%21@db.example:5432/shop?schema=public"
+POSTGRES_URL=postgres://ada@localhost/shop # no password
+MYSQL_URL='mysql://root:s3cret!@localhost/wiki'
+REDIS_URL=redis://:s3cret!@localhost
+DERIVED_URL=postgresql://\${USER}:\${PASS}@localhost/shop
+`;
+
+  it('that .env files name are proposed, and no password is shown or written', () => {
+    const repository = scratchRepository({ files: { '.gitignore': '.env\n' } });
+    repository.write('.env', environment);
+    repository.write('.env.example', 'DATABASE_URL=postgresql://you@localhost/example');
+    const shown = pitr(repository.path, ['init']);
+    expect(shown.stdout).toContain('PostgreSQL database in .env (DATABASE_URL); its password stays there');
+    expect(shown.stdout + shown.stderr).not.toMatch(/s3cret/);
+    const found = proposals(repository, '--yes');
+    expect(found).toEqual({
+      'pitr.database.shop.url': 'env:DATABASE_URL',
+      'pitr.database.shop-2.url': 'postgres://ada@localhost/shop',
+      'pitr.database.wiki.url': 'env:MYSQL_URL',
+      'pitr.database.shop-3.url': 'env:DERIVED_URL',
+      'pitr.include': '.env*',
+    });
+    expect(configured(repository)).not.toMatch(/s3cret/);
+    expect(proposals(repository)).toEqual({});
+  });
+});

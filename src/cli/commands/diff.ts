@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { captureWorktree } from '../../capture/capture.ts';
 import { retryIfLost } from '../../capture/retry.ts';
-import { requireDatabase } from '../../databases/registry.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
 import { requirePathspecs } from '../../git/pathspecs.ts';
 import type { Repository } from '../../git/repository.ts';
@@ -27,35 +26,52 @@ interface Side {
 export async function run({ operands, paths, options }: Arguments, terminal: Terminal): Promise<number> {
   const { repository, config } = await openHere();
   const names = (options['db'] ?? []) as readonly string[];
-  for (const name of names) requireDatabase(config, name);
-  await requirePathspecs(repository, paths, process.cwd());
-  const { snapshots } = await readCatalog(repository);
+  refuseBesideDatabases(names, paths, options);
+  const { snapshots } = await readCatalog(repository, { trailersOnly: names.length > 0 });
   const now = new Date(currentTime());
   const select = (selector: string) =>
     selectSnapshot(snapshots, selector, now).catch((error: unknown) => {
       throw hintAtPath(error, selector);
     });
-  const from = await sideOf(repository, await select(operands[0] ?? 'latest'));
+  const first = await select(operands[0] ?? 'latest');
+  const second = operands[1] === undefined ? undefined : await select(operands[1]);
+  if (names.length > 0) {
+    const { diffDatabases } = await import('./diffDatabases.ts');
+    return diffDatabases({ repository, config }, names, first, second, options, terminal);
+  }
+  await requirePathspecs(repository, paths, process.cwd());
+  const from = await sideOf(repository, first);
   const cwd = process.cwd();
   const compare = async (to: Side) => ({
     to,
-    files: names.length > 0 ? [] : await compareFiles(repository, from.tree, to.tree, paths, cwd),
+    files: await compareFiles(repository, from.tree, to.tree, paths, cwd),
   });
   const compareNow = () =>
     retryIfLost(repository, async () => compare(await presentSide(repository, config)));
   const { to, files } =
-    operands[1] === undefined
+    second === undefined
       ? await watched(terminal, repository, compareNow)
-      : await compare(await sideOf(repository, await select(operands[1])));
-  const databases = compareDatabases(from.databases, to.databases).filter(
-    ({ name }) => names.length === 0 || names.includes(name),
-  );
+      : await compare(await sideOf(repository, second));
+  const databases = compareDatabases(from.databases, to.databases);
   if (paths.length > 0 && files.length === 0)
     await requirePaths(repository, paths, [from.tree, to.tree], cwd);
   terminal.result({ from: from.label, to: to.label, files, databases });
   if (!terminal.json && !terminal.quiet)
     await print(repository, from, to, files, databases, { paths, cwd, options, terminal });
   return ExitCode.done;
+}
+
+/** With --db nothing is said of files. Error: `usage` for what has no meaning then. */
+function refuseBesideDatabases(
+  names: readonly string[],
+  paths: readonly string[],
+  options: Arguments['options'],
+): void {
+  if (names.length === 0) return;
+  if (paths.length > 0)
+    throw new PitrError('usage', 'Give paths or --db, not both: --db compares rows, and no files.');
+  if (options['name-only'] === true)
+    throw new PitrError('usage', '--name-only is about files; with --db, --stat counts the rows.');
 }
 
 /** `git pitr diff src/app.ts`: a file's name in the place of a snapshot's. */

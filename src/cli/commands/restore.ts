@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { requireDatabase } from '../../databases/registry.ts';
+import { namedParts } from '../../databases/scope.ts';
 import { displayPath } from '../../git/paths.ts';
 import { ExitCode, PitrError } from '../../errors.ts';
 import {
@@ -146,8 +146,8 @@ function echoTarget({ instant, snapshot, base }: PreparedRestore, terminal: Term
 }
 
 async function requestOf(context: Context, { options, operands, paths }: Arguments): Promise<RestoreRequest> {
-  const names = (options['db'] ?? []) as readonly string[];
-  for (const name of names) requireDatabase(context.config, name);
+  const parts = namedParts(context.config, (options['db'] ?? []) as readonly string[]);
+  const names = [...parts.keys()];
   const pathspecs = [...operands, ...paths];
   const all = options['all'] === true;
   if (all && (pathspecs.length > 0 || names.length > 0)) {
@@ -167,11 +167,17 @@ async function requestOf(context: Context, { options, operands, paths }: Argumen
     files: all || pathspecs.length > 0 || names.length === 0,
     pathspecs,
     cwd: process.cwd(),
-    databases: { names, all },
+    databases: { names, all, tables: tablesOf(parts) },
     staged: options['staged'] === true,
     keepChanges: options['keep-changes'] === true,
     keepNew: options['keep-new'] === true,
   };
+}
+
+function tablesOf(parts: ReturnType<typeof namedParts>): Map<string, readonly string[]> {
+  return new Map(
+    [...parts].flatMap(([name, tables]) => (tables === undefined ? [] : [[name, tables] as const])),
+  );
 }
 
 /** Error: `usage` for what has no meaning in a merge. */

@@ -21,6 +21,11 @@ export async function restoreInto(
       'usage',
       `--${pointless} has no meaning with --into: the working copy is not touched.`,
     );
+  const [part] = request.databases.tables?.keys() ?? [];
+  if (part !== undefined)
+    throw new PitrError('usage', '--into writes whole databases, not single tables.', {
+      hints: [`Give the database alone: --db ${part}`],
+    });
   if (options['dry-run'] === true)
     throw new PitrError(
       'usage',

@@ -21,9 +21,11 @@ export function planText(prepared: PreparedRestore, terminal: Terminal): string 
       `  ${terminal.paint(colours[entry.action], words[entry.action].padEnd(14))} ${displayPath(entry.path)}${mark}`,
     );
   }
-  for (const { name, engine, action, target } of databases) {
-    const what = action === 'unchanged' ? 'is the same already' : `restore (${describeBytes(target.bytes)})`;
-    lines.push(`  ${terminal.paint('blue', 'database'.padEnd(14))} ${name} (${engine}): ${what}`);
+  for (const { name, engine, action, target, tables } of databases) {
+    const size = tables === undefined ? ` (${describeBytes(target.bytes)})` : '';
+    const what = action === 'unchanged' ? 'is the same already' : `restore${size}`;
+    const part = tables === undefined ? '' : `, table ${tables.join(', ')}`;
+    lines.push(`  ${terminal.paint('blue', 'database'.padEnd(14))} ${name} (${engine})${part}: ${what}`);
   }
   for (const change of prepared.index)
     lines.push(`  ${terminal.paint('blue', 'index'.padEnd(14))} ${describeIndexChange(change)}`);
@@ -76,12 +78,13 @@ export function planJson(prepared: PreparedRestore): Record<string, unknown> {
     ],
     index: index.map(({ path }) => ({ path: displayPath(path), uncommitted: uncommitted.has(path) })),
     conflicts: (plan.conflicts ?? []).map(({ path, reason }) => ({ path: displayPath(path), reason })),
-    databases: databases.map(({ name, engine, path, action, target }) => ({
+    databases: databases.map(({ name, engine, path, action, target, tables }) => ({
       path: path === '' ? name : path,
       name,
       engine,
       action,
       sha256: target.sha256,
+      ...(tables === undefined ? {} : { tables }),
     })),
     staged: index.length > 0,
     directories: { create: plan.createDirs.map(displayPath), remove: plan.removeDirs.map(displayPath) },

@@ -6,6 +6,7 @@ import {
   removeFileDurably,
   writeFileAtomic,
 } from '../../system/files.ts';
+import { isAlive, isWithinSight, type ProcessMark, thisProcess } from '../../system/processes.ts';
 import type { EngineContext } from '../engine.ts';
 import { type Address, inDatabase } from './address.ts';
 import type { About } from './catalog.ts';
@@ -21,9 +22,7 @@ export function newName(context: EngineContext, live: string): string {
   let stem = live;
   while (Buffer.byteLength(stem) > 44) stem = stem.slice(0, -1);
   const name = `${stem}_pitr_${randomId()}`;
-  const names = [...recorded(context), name];
-  ensurePrivateDir(context.repository.lineDir);
-  writeFileAtomic(file(context), `${JSON.stringify({ names })}\n`);
+  record(context, [...recorded(context), { ...thisProcess(), name }]);
   return name;
 }
 
@@ -54,33 +53,46 @@ export async function createDatabase(
   );
 }
 
-/** Removes what earlier restores have left. It never stands in the way of the work: what cannot go now goes later. */
+/**
+ * Removes what killed restores have left; not what one that is under way has made. It never stands in the way of the
+ * work: what cannot go now goes later.
+ */
 export async function removeLeftovers(context: EngineContext, address: Address): Promise<void> {
-  if (recorded(context).length === 0) return;
+  const isLeft = (made: Made) => isWithinSight(made) && !isAlive(made);
+  if (!recorded(context).some(isLeft)) return;
   const maintenance = await connectBeside(address);
   if (maintenance === undefined) return;
   try {
-    await dropRecorded(context, maintenance);
+    await drop(context, maintenance, isLeft);
   } finally {
     await disconnect(maintenance);
   }
 }
 
-/** Drops all that is on record; what is in use stays there. */
-export async function dropRecorded(context: EngineContext, maintenance: Client): Promise<void> {
-  const names = recorded(context);
-  const left: string[] = [];
-  for (const name of names) {
+/** Drops what this process has made. */
+export function dropOwn(context: EngineContext, maintenance: Client): Promise<void> {
+  const { pid, started } = thisProcess();
+  return drop(context, maintenance, (made) => made.pid === pid && made.started === started);
+}
+
+async function drop(
+  context: EngineContext,
+  maintenance: Client,
+  which: (made: Made) => boolean,
+): Promise<void> {
+  for (const made of recorded(context).filter(which)) {
     try {
-      const [there] = await ask(maintenance, 'SELECT 1 FROM pg_database WHERE datname = $1', [name]);
+      const [there] = await ask(maintenance, 'SELECT 1 FROM pg_database WHERE datname = $1', [made.name]);
       if (there !== undefined)
-        await maintenance.query(`DROP DATABASE IF EXISTS ${quoteName(name)} WITH (FORCE)`);
+        await maintenance.query(`DROP DATABASE IF EXISTS ${quoteName(made.name)} WITH (FORCE)`);
     } catch {
-      left.push(name);
+      continue;
     }
+    record(
+      context,
+      recorded(context).filter(({ name }) => name !== made.name),
+    );
   }
-  if (left.length === 0) removeFileDurably(file(context));
-  else writeFileAtomic(file(context), `${JSON.stringify({ names: left })}\n`);
 }
 
 /** A connection to another database of the server, which no restore renames; undefined where none lets us in. */
@@ -100,14 +112,24 @@ function file({ repository, database }: EngineContext): string {
   return path.join(repository.lineDir, `postgres-${database.name}-made.json`);
 }
 
-function recorded(context: EngineContext): string[] {
+/** A database that a restore has made, or is about to. */
+interface Made extends ProcessMark {
+  name: string;
+}
+
+function record(context: EngineContext, databases: readonly Made[]): void {
+  ensurePrivateDir(context.repository.lineDir);
+  if (databases.length === 0) removeFileDurably(file(context));
+  else writeFileAtomic(file(context), `${JSON.stringify({ databases })}\n`);
+}
+
+function recorded(context: EngineContext): Made[] {
   const text = readFileIfThere(file(context));
   if (text === undefined) return [];
   try {
-    const { names } = JSON.parse(text) as { names?: unknown };
-    return Array.isArray(names)
-      ? names.filter((name): name is string => /_pitr_[0-9a-f]{12}$/.test(String(name)))
-      : [];
+    const { databases } = JSON.parse(text) as { databases?: unknown };
+    if (!Array.isArray(databases)) return [];
+    return (databases as Made[]).filter(({ name }) => /_pitr_[0-9a-f]{12}$/.test(name));
   } catch {
     return [];
   }

@@ -9,6 +9,7 @@ import { postData, preData } from '../text/layout.ts';
 import { readText } from '../text/reader.ts';
 import { writeText } from '../text/writer.ts';
 import { type Address, addressOf } from './address.ts';
+import { removeLeftovers } from './builds.ts';
 import { aboutOf, sequenceValues, serverOf } from './catalog.ts';
 import { askOne, type Client, withClient } from './connect.ts';
 import { aliasesOf, isUnchanged, rememberState } from './memory.ts';
@@ -22,6 +23,7 @@ export async function capturePostgres(
   previous: CapturedDatabase | undefined,
 ): Promise<CapturedDatabase> {
   const address = addressOf(context.database);
+  await removeLeftovers(context, address);
   if (previous !== undefined) {
     const signature = await presentSignature(context, address);
     if (signature !== undefined && isUnchanged(context, previous, signature))

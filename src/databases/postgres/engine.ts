@@ -3,6 +3,9 @@ import path from 'node:path';
 import type { DatabaseEngine } from '../engine.ts';
 import { writeScript } from '../text/reader.ts';
 import { capturePostgres } from './capture.ts';
+import { diffPostgres } from './diff.ts';
+import { rowOfPostgres } from './row.ts';
+import { restoreTablesPostgres } from './tables.ts';
 import { requireFreePostgres, restorePostgres } from './restore.ts';
 
 /** PostgreSQL databases, as SQL text (`../text/layout.ts`). */
@@ -11,6 +14,9 @@ export const postgresEngine: DatabaseEngine = {
   capture: capturePostgres,
   requireFree: requireFreePostgres,
   restore: restorePostgres,
+  diff: diffPostgres,
+  row: rowOfPostgres,
+  restoreTables: restoreTablesPostgres,
   materialize: async (context, source, into) => {
     const file = freeName(into, context.database.name);
     await writeScript(context, source, file);

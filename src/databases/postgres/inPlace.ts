@@ -16,7 +16,7 @@ import { rememberAlias } from './memory.ts';
 import { sessionSettings } from './rowData.ts';
 import { findDifferentData, findDifferentObjects } from './same.ts';
 import { databasePart, isExcluded, largeObjectPart, scriptParts } from './script.ts';
-import { endSessions, inUse, sessionsOf } from './sessions.ts';
+import { endSessions, holdersOf, inUse } from './sessions.ts';
 import { lockTables } from './snapshot.ts';
 
 /**
@@ -40,17 +40,17 @@ export async function restoreInPlace(
     const drops = await dropStatements(client, wanted);
     if ((await copyLive(context, address)).captured.tree !== now.tree) throw changed(target.name);
     if (!(await sameLargeObjects(context, client, now))) throw changed(target.name);
-    crashPoint('before-build');
+
     progressOf(context.repository)?.begin(`restoring the database ${target.name}`, { bytes: target.bytes });
     await client.query(drops.join(''));
     await load(context, client, target);
-    crashPoint('after-build');
+    crashPoint('database-built');
     const written = await writtenBy(context, client);
     const difference = await findDifferentData(context.repository, written, target.tree);
     if (difference !== undefined) throw wrong(target.name, difference, 'It was not changed.');
-    crashPoint('before-swap');
+    crashPoint('database-swapping');
     await client.query('COMMIT');
-    crashPoint('after-swap');
+    crashPoint('database-swapped');
   });
   await checkObjects(context, address, target);
 }
@@ -66,20 +66,6 @@ async function lockAll(context: EngineContext, client: Client, address: Address)
       inUse(context, await holdersOf(other, address.database)),
     );
   }
-}
-
-/** Who is connected and in a transaction: one of them holds the lock. */
-async function holdersOf(client: Client, database: string) {
-  const sessions = await sessionsOf(client, database);
-  const busy = await ask<{ pid: number }>(
-    client,
-    `SELECT DISTINCT pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-    WHERE d.datname = $1 AND l.granted AND l.locktype = 'relation' AND l.mode <> 'AccessShareLock'`,
-    [database],
-  );
-  const pids = new Set(busy.map(({ pid }) => pid));
-  const holders = sessions.filter(({ pid, application }) => pids.has(pid) && application !== 'git-pitr');
-  return holders.length > 0 ? holders : sessions.filter(({ application }) => application !== 'git-pitr');
 }
 
 async function extensionsOf(context: EngineContext, target: CapturedDatabase): Promise<Set<string>> {

@@ -4,7 +4,7 @@ import { progressOf } from '../../system/progress.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
 import { readAbout, readRecordedText } from '../text/reader.ts';
 import { type Address, addressOf, describeAddress, inDatabase } from './address.ts';
-import { connectBeside, createDatabase, dropRecorded, newName, removeLeftovers } from './builds.ts';
+import { connectBeside, createDatabase, dropOwn, newName, removeLeftovers } from './builds.ts';
 import { copyDatabase, copyLive } from './capture.ts';
 import { type About, serverOf } from './catalog.ts';
 import { ask, askOne, type Client, connect, disconnect, explain, withClient } from './connect.ts';
@@ -65,7 +65,7 @@ export async function restorePostgres(
   } catch (error) {
     throw explain(address, error);
   } finally {
-    await dropRecorded(context, maintenance);
+    await dropOwn(context, maintenance);
     await disconnect(maintenance);
   }
 }
@@ -88,14 +88,14 @@ async function replace(
     maintenance,
     `SELECT current_user::text AS self, current_setting('server_version_num')::int AS version`,
   );
-  crashPoint('before-build');
+  crashPoint('database-named');
   await createDatabase(maintenance, build, about, {
     owner: live?.owner ?? self,
     ...(live === undefined ? {} : { tablespace: live.tablespace }),
   });
   const beside = inDatabase(address, build);
   const kept = await loadInto(context, beside, target, live === undefined ? undefined : address);
-  crashPoint('after-build');
+  crashPoint('database-built');
   await requireSame(context, beside, target);
   await advanceSequences(context, address, beside, kept);
   if (live === undefined || now === undefined) {

@@ -65,6 +65,20 @@ export async function waitUntilAlone(
   }
 }
 
+/** Who is connected and in a transaction: one of them holds the lock. */
+export async function holdersOf(client: Client, database: string): Promise<Session[]> {
+  const sessions = await sessionsOf(client, database);
+  const busy = await ask<{ pid: number }>(
+    client,
+    `SELECT DISTINCT pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+    WHERE d.datname = $1 AND l.granted AND l.locktype = 'relation' AND l.mode <> 'AccessShareLock'`,
+    [database],
+  );
+  const pids = new Set(busy.map(({ pid }) => pid));
+  const holders = sessions.filter(({ pid, application }) => pids.has(pid) && application !== 'git-pitr');
+  return holders.length > 0 ? holders : sessions.filter(({ application }) => application !== 'git-pitr');
+}
+
 export function inUse({ database }: EngineContext, sessions: readonly Session[]): PitrError {
   const who = sessions.length === 0 ? 'other sessions' : describe(sessions);
   return new PitrError('busy', `The database "${database.name}" is in use by ${who}. It was not changed.`, {

@@ -68,9 +68,9 @@ async function tryToSwap(
     await maintenance.query(
       `COMMENT ON DATABASE ${away} IS 'git-pitr: replaced by a restore; it may be dropped'`,
     );
-    crashPoint('before-swap');
+    crashPoint('database-swapping');
     await maintenance.query('COMMIT');
-    crashPoint('after-swap');
+    crashPoint('database-swapped');
     return true;
   } catch (error) {
     await maintenance.query('ROLLBACK').catch(() => {});

@@ -1,12 +1,23 @@
-import { statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { currentTime } from '../../system/clock.ts';
 import { progressOf } from '../../system/progress.ts';
-import { writeImage } from '../imageWriter.ts';
+import { chunkSize } from '../chunks.ts';
+import { type FileView, hashView } from '../fileView.ts';
+import { writeView } from '../imageWriter.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
-import { countRows, findDamage } from './check.ts';
+import { countRows, damageSeen } from './check.ts';
 import { copyLive } from './copy.ts';
-import { normaliseHeader } from './header.ts';
-import { damaged, deadlineOf, explain, livePath, requireFile } from './open.ts';
+import { headerSize, normalisedHeader, readStart } from './header.ts';
+import { openLiveView } from './liveView.ts';
+import {
+  type Connection,
+  damaged,
+  deadlineOf,
+  explain,
+  livePath,
+  openDatabase,
+  requireFile,
+} from './open.ts';
 import { isUnchanged, rememberSignature, takeSignature } from './signature.ts';
 
 /** Records a live database: the contract is in `../engine.ts`. */
@@ -21,7 +32,7 @@ export async function captureSqlite(
     return { ...previous, time: new Date(currentTime()).toISOString() };
   }
   try {
-    const captured = await copyAndRecord(context, live, previous);
+    const captured = await recordLive(context, live, previous);
     rememberSignature(context, captured, signature);
     return captured;
   } catch (error) {
@@ -29,43 +40,68 @@ export async function captureSqlite(
   }
 }
 
-/**
- * The seam for issue 4: where direct reads under a read lock are proven safe, `copyLive` is not needed, and
- * `writeImage` can read the live file itself.
- */
-async function copyAndRecord(
+/** In WAL mode the files are read as they are; otherwise SQLite makes a copy, so that writers wait no longer than that. */
+async function recordLive(
   context: EngineContext,
   live: string,
   previous: CapturedDatabase | undefined,
 ): Promise<CapturedDatabase> {
+  const deadline = deadlineOf(context);
+  const direct = await openLiveView(context, live, deadline);
+  if (direct !== undefined) {
+    try {
+      return await record(context, live, direct, previous);
+    } finally {
+      direct.close();
+    }
+  }
+  const copy = await copyLive(context, live, 'capture.db', deadline);
+  const connection = await openDatabase(copy.file, { readonly: true });
+  const main = openSync(copy.file, 'r');
+  try {
+    const { size } = fstatSync(main);
+    const patches =
+      size === 0 ? [] : [{ at: 0, content: normalisedHeader(readStart(main, headerSize), copy.versions) }];
+    const view: FileView = { bytes: size, main, patches };
+    return await record(context, live, { connection, view, instant: copy.instant }, previous);
+  } finally {
+    connection.close();
+    closeSync(main);
+  }
+}
+
+interface Readable {
+  /** Sees what is in the view. */
+  connection: Connection;
+  view: FileView;
+  instant: number;
+}
+
+async function record(
+  context: EngineContext,
+  live: string,
+  { connection, view, instant }: Readable,
+  previous: CapturedDatabase | undefined,
+): Promise<CapturedDatabase> {
   const { name } = context.database;
-  const copy = await copyLive(context, live, 'capture.db', deadlineOf(context));
-  const progress = progressOf(context.repository);
-  progress?.begin(`checking the database ${name}`);
-  const damage = await findDamage(copy.file);
+  const { repository, signal } = context;
+  progressOf(repository)?.begin(`recording the database ${name}`, { bytes: view.bytes });
+  // A large database is hashed in a thread while it is checked here: each takes about as long.
+  const hashing = hashView(repository, view, chunkSize, signal);
+  hashing.catch(() => {}); // awaited below, unless the check fails first
+  const damage = view.bytes === 0 ? undefined : damageSeen(connection);
   if (damage !== undefined) throw damaged(name, live, damage);
-  const tables = await countRows(copy.file);
-  normaliseHeader(copy.file, copy.versions);
-  progress?.begin(`recording the database ${name}`, { bytes: statSync(copy.file).size });
-  const image = await writeImage(context.repository, copy.file, previous?.tree);
+  const tables = view.bytes === 0 ? {} : countRows(connection, view.bytes);
+  const hashes = await hashing;
+  const { tree, sha256 } = await writeView(repository, view, hashes, previous?.tree);
   return {
     name,
     engine: 'sqlite',
-    bytes: statSync(copy.file).size,
-    sha256: image.sha256,
-    tree: image.tree,
-    version: await sqliteVersion(),
+    bytes: view.bytes,
+    sha256,
+    tree,
+    version: connection.prepare('SELECT sqlite_version()').pluck().get() as string,
     ...(tables === undefined ? {} : { tables }),
-    time: new Date(copy.instant).toISOString(),
+    time: new Date(instant).toISOString(),
   };
-}
-
-async function sqliteVersion(): Promise<string> {
-  const { default: Database } = await import('better-sqlite3');
-  const connection = new Database(':memory:');
-  try {
-    return connection.prepare('SELECT sqlite_version()').pluck().get() as string;
-  } finally {
-    connection.close();
-  }
 }

@@ -105,7 +105,7 @@ export function pageReport(
 }
 
 /** Starts a read transaction that lasts until ROLLBACK; gives the instant it stands for. Error: SQLITE_BUSY. */
-function beginReading(connection: Connection): number {
+export function beginReading(connection: Connection): number {
   connection.exec('BEGIN');
   try {
     // Takes the read lock without needing the schema, which may use what is not here.
@@ -122,7 +122,7 @@ function beginReading(connection: Connection): number {
  * not for a backup to do. Otherwise read-write, because a read-only connection leaves an empty WAL file behind, and
  * because a hot journal after a crash must be rolled back, as any reader does.
  */
-async function openForReading(live: string): Promise<Connection> {
+export async function openForReading(live: string): Promise<Connection> {
   const wal = statSync(`${live}-wal`, { throwIfNoEntry: false });
   if (wal !== undefined && wal.size > 0) {
     const connection = await openDatabase(live, { readonly: true });
@@ -142,7 +142,7 @@ async function openForReading(live: string): Promise<Connection> {
   }
 }
 
-function isEmpty(connection: Connection): boolean {
+export function isEmpty(connection: Connection): boolean {
   try {
     return connection.pragma('page_count', { simple: true }) === 0;
   } catch {

@@ -5,6 +5,9 @@ import { captureSqlite } from './capture.ts';
 import { writeTarget } from './image.ts';
 import { restoreSqlite } from './restore.ts';
 import { requireFree } from './free.ts';
+import { diffSqlite } from './rows/diff.ts';
+import { findRow } from './rows/find.ts';
+import { restoreSqliteTables } from './tables/restore.ts';
 
 /** `app.db`; where the folder holds a file of that name already, `app-2.db` and so on. */
 function freeName(folder: string, name: string): string {
@@ -26,4 +29,7 @@ export const sqliteEngine: DatabaseEngine = {
     await writeTarget(context, source, file);
     return file;
   },
+  diff: diffSqlite,
+  row: findRow,
+  restoreTables: restoreSqliteTables,
 };

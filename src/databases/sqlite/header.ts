@@ -33,27 +33,35 @@ export function changeCounter(header: Buffer): number {
 }
 
 /**
- * Makes a private copy's header depend on its content alone. The copy must not be open.
+ * A header that depends on the file's content alone.
  *
  * Four fields tell how often a file was written and by which version, not what is in it; the backup API changes them
  * in every copy and in every file it restores into, so that a state and its restored self would never be equal:
  * - 24-27 change counter and 92-95 version-valid-for: only compared with each other (equal means that the size in
- *   28-31 holds, which the backup API has set) and with what a connection has cached, of which a copy has none;
+ *   28-31 holds) and with what a connection has cached, of which a copy has none;
  * - 40-43 schema cookie: only compared with what a connection has cached. A restore through the backup API sets the
  *   live file's own plus one, whatever is here;
  * - 96-99 version of the last writer: SQLite never reads it.
  * The first three get what the backup API gives a new file: 1. The last gets 3.7.0, the first version that kept 28-31.
+ * @param pages how many there are; where it is missing, 28-31 say it already (the backup API sets them)
  */
+export function normalisedHeader(header: Buffer, versions: JournalVersions, pages?: number): Buffer {
+  const normalised = Buffer.from(header);
+  normalised[18] = versions.write;
+  normalised[19] = versions.read;
+  for (const offset of [24, 40, 92]) normalised.writeUInt32BE(1, offset);
+  normalised.writeUInt32BE(3_007_000, 96);
+  if (pages !== undefined) normalised.writeUInt32BE(pages, 28);
+  return normalised;
+}
+
+/** Gives a private copy its `normalisedHeader`. The copy must not be open. */
 export function normaliseHeader(file: string, versions: JournalVersions): void {
   const header = readHeader(file);
   if (header.length < headerSize) return;
-  header[18] = versions.write;
-  header[19] = versions.read;
-  for (const offset of [24, 40, 92]) header.writeUInt32BE(1, offset);
-  header.writeUInt32BE(3_007_000, 96);
   const handle = openSync(file, 'r+');
   try {
-    writeSync(handle, header, 0, headerSize, 0);
+    writeSync(handle, normalisedHeader(header, versions), 0, headerSize, 0);
   } finally {
     closeSync(handle);
   }

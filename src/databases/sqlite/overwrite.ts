@@ -77,7 +77,7 @@ async function replace(
 }
 
 /** Makes sure that the live database is what `now` recorded, and gives the mark for which that was true. */
-async function requireState(
+export async function requireState(
   context: EngineContext,
   watch: Watch,
   now: CapturedDatabase,
@@ -172,7 +172,7 @@ async function putBack(
 }
 
 /** Moves what is in the WAL into the file, as far as readers allow: else the WAL stays as large as the database. */
-function checkpoint(watch: Watch): void {
+export function checkpoint(watch: Watch): void {
   if (!watch.inWalMode) return;
   try {
     watch.connection.pragma('wal_checkpoint(TRUNCATE)');

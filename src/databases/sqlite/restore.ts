@@ -38,7 +38,7 @@ export async function restoreSqlite(
 }
 
 /** The recorded state as a file of its own, byte for byte, and sound. */
-async function prepareSource(context: EngineContext, target: CapturedDatabase): Promise<string> {
+export async function prepareSource(context: EngineContext, target: CapturedDatabase): Promise<string> {
   const source = path.join(context.scratchDir, 'target.db');
   await writeTarget(context, target, source);
   const versions = journalVersions(readHeader(source));
@@ -82,7 +82,7 @@ function unrecorded(name: string, live: string): PitrError {
   );
 }
 
-function vanished(name: string, live: string): PitrError {
+export function vanished(name: string, live: string): PitrError {
   return new PitrError(
     'refused',
     `The database "${name}" is gone since it was recorded: ${live}. Nothing was changed.`,

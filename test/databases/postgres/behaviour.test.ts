@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { addressOf } from '../../../src/databases/postgres/address.ts';
 import { postgresEngine } from '../../../src/databases/postgres/engine.ts';
 import { findTools } from '../../../src/databases/postgres/tools.ts';
-import { hasPassword, withoutPassword } from '../../../src/databases/secrets.ts';
+import { hasPassword } from '../../../src/databases/secrets.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 import { failure } from '../support/engine.ts';
 import { PgProgram } from '../support/pg-program.ts';
@@ -345,7 +345,6 @@ describe('urls', () => {
     expect(hasPassword('postgresql://host:5432/db')).toBe(false);
     expect(hasPassword('mysql://ada:x@host/db')).toBe(true);
     expect(hasPassword('host=a password=x')).toBe(true);
-    expect(withoutPassword('postgresql://ada:x%40y@host:1/db?a=b')).toBe('postgresql://ada@host:1/db?a=b');
   });
 });
 

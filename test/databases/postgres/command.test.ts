@@ -1,0 +1,144 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { command, pitr } from '../../support/cli.ts';
+import { cleanEnvironment } from '../../support/environment.ts';
+import { scratchFolder, scratchRepository } from '../../support/scratch.ts';
+import { PgProgram } from '../support/pg-program.ts';
+import { PostgresServer, postgresMissing } from '../support/servers.ts';
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  if (postgresMissing === undefined) server = await PostgresServer.start();
+});
+
+interface Shown {
+  snapshot: { id: string; databases: { name: string; engine: string; version: string; tables: object }[] };
+}
+
+/** A repository with the database registered, and a first snapshot of both. */
+function project(database: string) {
+  server.create(database);
+  server.sql(
+    database,
+    `CREATE TABLE orders (id int PRIMARY KEY, state text); INSERT INTO orders SELECT i, 'then' FROM generate_series(1, 500) i`,
+  );
+  const repository = scratchRepository({ files: { 'a.txt': 'then\n' }, commit: true });
+  repository.git('config', 'pitr.database.shop.url', server.url(database));
+  repository.git('config', 'pitr.lockTimeout', '5s');
+  const { snapshot } = pitr(repository.path, ['snapshot', '--json']).json<Shown>();
+  const change = () => {
+    server.sql(database, `UPDATE orders SET state = 'now'; CREATE TABLE later (id int)`);
+    repository.write('a.txt', 'now\n');
+  };
+  const state = () => {
+    const rows = server.sql(database, `SELECT DISTINCT state FROM orders`);
+    const later = server.sql(database, `SELECT count(*) FROM pg_class WHERE relname = 'later'`);
+    return `${rows}${later} ${repository.read('a.txt').trim()}`;
+  };
+  return { repository, snapshot, change, state };
+}
+
+describe.skipIf(postgresMissing !== undefined)(
+  `git pitr with PostgreSQL (${postgresMissing ?? 'real server'})`,
+  () => {
+    it('records, compares, restores and undoes files and database together', () => {
+      const { repository, snapshot, change, state } = project('whole');
+      expect(snapshot.databases).toMatchObject([
+        {
+          name: 'shop',
+          engine: 'postgres',
+          version: expect.stringMatching(/^\d/),
+          tables: { 'public.orders': 500 },
+        },
+      ]);
+      expect(pitr(repository.path, ['snapshot']).stdout).toContain('Nothing changed');
+      change();
+      const shown = pitr(repository.path, ['diff', '--db', 'shop.orders', '--stat']).stdout;
+      expect(shown).toContain('public.orders');
+      expect(shown).toContain('500');
+      pitr(repository.path, ['restore', '--snapshot', snapshot.id, '--all', '--force']);
+      expect(state()).toBe('then0 then');
+      expect(pitr(repository.path, ['diff', snapshot.id, '--db', 'shop']).stdout).not.toContain('changed');
+      // Nobody changed anything since: so undo asks nothing.
+      pitr(repository.path, ['undo']);
+      expect(state()).toBe('now1 now');
+      pitr(repository.path, ['undo']);
+      expect(state()).toBe('then0 then');
+      const into = path.join(scratchFolder(), 'copy');
+      pitr(repository.path, ['restore', '--snapshot', snapshot.id, '--db', 'shop', '--into', into]);
+      expect(readFileSync(path.join(into, 'shop.sql'), 'utf8')).toContain(
+        'COPY "public"."orders" ("id", "state") FROM stdin;\n1\tthen\n',
+      );
+    });
+
+    it('restores one table, and tells the history of a row', () => {
+      const { repository, snapshot, change, state } = project('single');
+      change();
+      pitr(repository.path, ['snapshot']);
+      const history = pitr(repository.path, ['history', '--db', 'shop.orders', '--key', '42']).stdout;
+      expect(history).toContain('then');
+      expect(history).toContain('now');
+      pitr(repository.path, ['restore', '--snapshot', snapshot.id, '--db', 'shop.orders', '--force']);
+      expect(state()).toBe('then1 now');
+      pitr(repository.path, ['undo', '--force']);
+      expect(state()).toBe('now1 now');
+    });
+
+    it('waits for other sessions and ends with 6, naming them; --disconnect ends them', async () => {
+      const { repository, snapshot, change, state } = project('waiting');
+      change();
+      repository.git('config', 'pitr.lockTimeout', '300ms');
+      await PgProgram.start({ host: server.folder, port: server.port, database: 'waiting' }, 'web shop');
+      const restore = ['restore', '--snapshot', snapshot.id, '--all', '--force'];
+      const { stderr } = pitr(repository.path, restore, { expectCode: 6 });
+      expect(stderr).toContain('web shop (pid ');
+      expect(stderr).toContain('--disconnect');
+      expect(state()).toBe('now1 now');
+      repository.git('config', 'pitr.lockTimeout', '5s');
+      pitr(repository.path, [...restore, '--disconnect']);
+      expect(state()).toBe('then0 then');
+    });
+
+    it('records the rest, says so, and ends with 3 when the server is not there', () => {
+      const { repository } = project('absent');
+      repository.git('config', 'pitr.database.shop.url', 'postgresql://ada@127.0.0.1:1/shop');
+      repository.write('a.txt', 'more\n');
+      const { stdout, stderr } = pitr(repository.path, ['snapshot'], { expectCode: 3 });
+      expect(stdout + stderr).toMatch(/"shop" .*cannot be reached/);
+      repository.git('config', 'pitr.database.shop.url', 'env:PITR_NOT_SET');
+      repository.write('a.txt', 'even more\n');
+      expect(pitr(repository.path, ['snapshot'], { expectCode: 3 }).stderr).toContain(
+        'PITR_NOT_SET is not set',
+      );
+    });
+
+    for (const [step, after] of [
+      ['database-named', 'now1'],
+      ['database-built', 'now1'],
+      ['database-swapping', 'now1'],
+      ['database-swapped', 'then0'],
+    ] as const) {
+      it(`killed at ${step}: the next command says so, and --abort or --continue ends it`, () => {
+        for (const [how, then] of [
+          ['--abort', 'now1 now'],
+          ['--continue', 'then0 then'],
+        ] as const) {
+          const database = `${step}${how}`.replaceAll('-', '_');
+          const { repository, snapshot, change, state } = project(database);
+          change();
+          const args = [command, 'restore', '--snapshot', snapshot.id, '--all', '--force'];
+          const env = cleanEnvironment({ PITR_CRASH_AT: step });
+          expect(spawnSync(process.execPath, args, { cwd: repository.path, env }).signal).toBe('SIGKILL');
+          expect(state()).toBe(`${after} then`);
+          expect(pitr(repository.path, ['snapshot'], { expectCode: 8 }).stderr).toContain('was interrupted');
+          pitr(repository.path, ['restore', how]);
+          expect(state()).toBe(then);
+          expect(server.databases().filter((name) => name.startsWith(database))).toEqual([database]);
+        }
+      });
+    }
+  },
+);
