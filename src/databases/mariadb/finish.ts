@@ -20,6 +20,7 @@ export async function finish(client: Client, beside: Beside, plan: Plan): Promis
   // First of all: what is made in a database takes its collation over.
   await changeSchema(client, plan);
   await changeTriggers(client, plan);
+  crashPoint('after-triggers');
   await moveAway(client, beside, plan);
   for (const statement of plan.afterwards) await runOnce(client, plan.live, statement);
   await changeDefinitions(client, plan);

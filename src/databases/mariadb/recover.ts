@@ -1,7 +1,7 @@
 import { PitrError } from '../../errors.ts';
 import type { EngineContext } from '../engine.ts';
 import type { Address } from './address.ts';
-import { dropBeside, dropIfEmpty, findBeside, readPlan, stateOf, tryLock, unlock } from './beside.ts';
+import { dropBeside, dropIfEmpty, findBeside, readPlan, stateOf, tryLock } from './beside.ts';
 import { type Client, withClient } from './connect.ts';
 import { finish } from './finish.ts';
 
@@ -14,9 +14,11 @@ export async function recover(context: EngineContext, address: Address): Promise
   await withClient(
     address,
     async (client) => {
-      if ((await findBeside(client, address.database)).length === 0) return;
-      if (await tryLock(client, address.database, 'restore')) await recoverAll(client, address.database);
-      else await waitForSwap(context, client, address.database);
+      const { database: live } = address;
+      if ((await findBeside(client, live)).length === 0) return;
+      if (!(await tryLock(client, live, 'restore'))) await waitForSwap(context, client, live);
+      // Still locked: another restore is building, and has changed nothing yet.
+      if (await tryLock(client, live, 'restore')) await recoverAll(client, live);
     },
     { database: '' },
   );
@@ -34,7 +36,7 @@ export async function recoverAll(client: Client, live: string): Promise<void> {
 
 async function waitForSwap(context: EngineContext, client: Client, live: string): Promise<void> {
   const seconds = Math.max(1, Math.ceil(context.config.lockTimeout / 1000));
-  if (await tryLock(client, live, 'swap', seconds)) return unlock(client, live, 'swap');
+  if (await tryLock(client, live, 'swap', seconds)) return;
   throw new PitrError(
     'busy',
     `The database "${context.database.name}" is being restored by another git-pitr.`,

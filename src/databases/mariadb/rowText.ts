@@ -232,7 +232,9 @@ async function* largeRow(
       const literal = `0x${piece}`;
       yield Buffer.from(`SET ${variable} = ${start === 0 ? literal : `CONCAT(${variable},${literal})`};\n`);
     }
-    values.push(variable);
+    // So that the row is another one when the value is.
+    const { hash } = await client.askOne<{ hash: string }>(`SELECT SHA2(${bytes},256) AS hash ${from}`);
+    values.push(`${variable}/* ${length} bytes, sha256 ${hash} */`);
   }
   const row = oneLine(Buffer.from(`(${values.join(',')})`));
   yield requireUtf8(Buffer.concat([Buffer.from(insertHead(table)), row, terminator]), table);

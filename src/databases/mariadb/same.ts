@@ -72,7 +72,7 @@ async function differentRows(
   return undefined;
 }
 
-export async function tableParts(
+async function tableParts(
   repository: Repository,
   tree: string,
 ): Promise<Map<string, { part: string; oid: string }>> {
@@ -82,7 +82,7 @@ export async function tableParts(
 }
 
 /** The rows that only one of two copies of a table has, as `(…)`, whichever statement they stand in. */
-export async function* differentRowLines(
+async function* differentRowLines(
   repository: Repository,
   from: PartOfTree | undefined,
   to: PartOfTree | undefined,
@@ -111,8 +111,7 @@ export async function* differentRowLines(
   for (const row of after) yield { side: 'to', row };
 }
 
-/** A line of rows without what stands behind it. Pieces of large values count as rows: they differ when these do. */
+/** A line of rows without what stands behind it; undefined for another line. */
 function rowOf(line: string): string | undefined {
-  if (line.startsWith('(')) return line.replace(/[,;]$/, '');
-  return line.startsWith('SET @pitr_') ? line : undefined;
+  return line.startsWith('(') ? line.replace(/[,;]$/, '') : undefined;
 }
