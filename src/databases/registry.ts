@@ -12,6 +12,8 @@ import type { CapturedDatabase, DatabaseEngine, EngineContext, FailedDatabase } 
 
 /** Engines load only when a database needs them: start-up is part of every hook. */
 const engines: Record<string, () => Promise<DatabaseEngine>> = {
+  mariadb: async () => (await import('./mariadb/engine.ts')).mariadbEngine,
+  mysql: async () => (await import('./mariadb/engine.ts')).mariadbEngine,
   postgres: async () => (await import('./postgres/engine.ts')).postgresEngine,
   sqlite: async () => (await import('./sqlite/engine.ts')).sqliteEngine,
 };

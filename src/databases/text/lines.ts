@@ -123,7 +123,7 @@ async function* contents(reader: ObjectReader): AsyncGenerator<Buffer> {
 }
 
 /** The lines of a text without their ends, as latin1 text. A last line without an end is one too. */
-async function* splitLines(text: AsyncIterable<Buffer>): AsyncGenerator<string> {
+export async function* splitLines(text: AsyncIterable<Buffer>): AsyncGenerator<string> {
   let rest: string[] = [];
   for await (const part of text) {
     const lines = part.toString('latin1').split('\n');
