@@ -4,9 +4,13 @@ import { defineConfig } from 'vitest/config';
 // git with them would write there. The workers inherit the environment of this process.
 for (const name of Object.keys(process.env)) if (name.startsWith('GIT_')) delete process.env[name];
 
+// A server and its kills take minutes: `.ci/campaigns` runs those, and `npm test` stays under ten minutes on 2 cores.
+const long = process.env['PITR_CAMPAIGN'] === '1' ? [] : ['test/databases/postgres/**'];
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.{ts,tsx}'],
+    exclude: ['**/node_modules/**', ...long],
     globalSetup: ['test/support/build-once.ts'],
     // Processes, not threads: tests change the working directory, and native addons are loaded.
     pool: 'forks',

@@ -1,7 +1,7 @@
 import { type Dirent, opendirSync } from 'node:fs';
 import { type BytePath, onDisk } from '../git/paths.ts';
 import type { ShadowPlace } from './context.ts';
-import { ignoredOf, levels } from './ignored.ts';
+import { ignoredFolders } from './ignored.ts';
 import { isNestedRepository } from './nested.ts';
 import { listOthers } from './others.ts';
 
@@ -25,6 +25,9 @@ export function holdsFile(place: ShadowPlace, folder: BytePath): boolean {
   return inside.folders.some((child) => holdsFile(place, child));
 }
 
+/** So many folders are looked at before git is asked about them: a process costs as much as 100 of them. */
+const ahead = 500;
+
 /**
  * The innermost folders at or below some that hold nothing recorded. One that is ignored is none of them, and is not
  * entered far: it may be a node_modules.
@@ -36,39 +39,26 @@ export async function emptyFolders(
 ): Promise<BytePath[]> {
   const found: BytePath[] = [];
   for (let known = [...folders]; known.length > 0; ) {
-    const inside = lookAhead(place, known);
-    const asked = [...inside.values()].flatMap((children) => children ?? []).map((child) => `${child}/`);
-    const ignored = await ignoredOf(place, patterns, asked);
+    const inside = new Map<BytePath, BytePath[] | undefined>();
+    const queue = [...known];
+    for (let at = 0; at < queue.length && at < Math.max(ahead, known.length); at++) {
+      const folder = queue[at] as BytePath;
+      const children = look(place, folder);
+      inside.set(folder, typeof children === 'string' ? undefined : children.folders);
+      if (typeof children !== 'string') queue.push(...children.folders);
+    }
+    const ignored = new Set(await ignoredFolders(place, patterns, queue.slice(known.length)));
     const reached = known;
     known = [];
     for (const folder of reached) {
       const children = inside.get(folder);
-      const ours = children?.filter((child) => !ignored.has(`${child}/`)) ?? [];
+      const ours = children?.filter((child) => !ignored.has(child)) ?? [];
       if (children !== undefined && ours.length === 0) found.push(folder);
       for (const child of ours) (inside.has(child) ? reached : known).push(child);
     }
   }
   return found;
 }
-
-/** The folders in some folders, as many levels down as git can be asked about at once; undefined for what is not ours. */
-function lookAhead(place: ShadowPlace, folders: readonly BytePath[]): Map<BytePath, BytePath[] | undefined> {
-  const inside = new Map<BytePath, BytePath[] | undefined>();
-  let level = folders;
-  for (let depth = 0; depth < levels && inside.size <= ahead; depth++) {
-    const next: BytePath[] = [];
-    for (const folder of level) {
-      const found = look(place, folder);
-      inside.set(folder, typeof found === 'string' ? undefined : found.folders);
-      if (typeof found !== 'string') next.push(...found.folders);
-    }
-    level = next;
-  }
-  return inside;
-}
-
-/** After so many folders git is asked before more are looked at: it may be that they are ignored. */
-const ahead = 200;
 
 type Inside = 'gone' | 'not ours' | { holdsFile: boolean; folders: BytePath[] };
 

@@ -3,7 +3,6 @@ import { type BytePath, isWithin, onDisk, parentsOf } from '../git/paths.ts';
 import { listTree } from '../git/trees.ts';
 import type { CaptureContext } from './context.ts';
 import { ignoredOf } from './ignored.ts';
-import { coveragePatterns } from './others.ts';
 import type { Skipped } from './update.ts';
 
 /**
@@ -34,8 +33,7 @@ export async function findSpecials(
     for (const [file, kind] of specialsIn(context, folder)) found.set(file, kind);
   }
   // What the user ignores need not be mentioned.
-  for (const file of await ignoredOf(context, coveragePatterns(context), [...found.keys()]))
-    found.delete(file);
+  for (const file of await ignoredOf(context, context.config.exclude, [...found.keys()])) found.delete(file);
   return [...found].map(([file, kind]) => ({ path: file, reason: `it is ${kind}` }));
 }
 

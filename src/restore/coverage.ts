@@ -134,9 +134,8 @@ async function askGit(
       writeFileSync(path.join(gitDir, 'info', 'exclude'), readFileIfThere(exclude) ?? '');
     const settings: [string, string][] =
       excludesFile === undefined ? [] : [['core.excludesFile', excludesFile]];
-    // git 2.39 takes a gitlink for a folder only where it sees one (`ce_to_dtype` reads the mode in the wrong byte order).
-    for (const file of paths) if (file.endsWith('/')) mkdirSync(onDisk(cwd, file), { recursive: true });
-    const asked = new Map(paths.map((file) => [file.replace(/\/$/, ''), file]));
+    // An index holds no folders: something in one stands for it.
+    const asked = new Map(paths.map((file) => [file.endsWith('/') ? `${file}${standIn}` : file, file]));
     const patterns = coveragePatterns(capture);
     if (patterns.length === 0) {
       // One process instead of two, but it knows nothing of patterns that are stronger than ignore files. Without the
@@ -146,7 +145,7 @@ async function askGit(
       const { stdout } = await git(check, { ...options, config: settings, input, okCodes: [0, 1] });
       return splitNul(stdout).flatMap((file) => asked.get(file.slice('./'.length)) ?? []);
     }
-    await indexPaths(options, paths);
+    await indexPaths(options, asked.keys());
     const { stdout } = await git(
       ['ls-files', '-z', '--cached', '--ignored', '--exclude-standard', ...patterns],
       { ...options, config: settings },
@@ -154,3 +153,5 @@ async function askGit(
     return splitNul(stdout).flatMap((file) => asked.get(file) ?? []);
   });
 }
+
+const standIn = 'anything';

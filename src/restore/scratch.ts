@@ -33,18 +33,12 @@ export async function inScratch<Answer>(
   }
 }
 
-/**
- * Makes an index that has these paths, each with the same content, which need not be there. One that ends in a slash is
- * a folder, and stands in it as a gitlink.
- */
+/** Makes an index that has these paths, each with the same content. `blob` need not be there. */
 export async function indexPaths(
   options: GitOptions,
   paths: Iterable<BytePath>,
   blob = '1'.repeat(40),
 ): Promise<void> {
-  const lines = [...paths].map((file) =>
-    file.endsWith('/') ? `160000 ${blob} 0\t${file.slice(0, -1)}\0` : `100644 ${blob} 0\t${file}\0`,
-  );
-  const input = lines.join('');
+  const input = [...paths].map((file) => `100644 ${blob} 0\t${file}\0`).join('');
   await git(['update-index', '-z', '--index-info'], { ...options, input: Buffer.from(input, 'latin1') });
 }

@@ -149,8 +149,8 @@ describe('on a terminal', () => {
     [
       'restore --into',
       ['restore', '--snapshot', 'latest', '--into', 'out'],
-      ['cat-file'],
-      /preparing: 0\/2 files, 0 B\/4 B/,
+      ['sync'],
+      /waiting for the disk/,
     ],
   ];
 

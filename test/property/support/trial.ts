@@ -1,4 +1,4 @@
-/** A state is recorded; then, some times over: things happen, it is restored, the restore is undone. All must be right. */
+/** One case: a state is recorded, things happen, it is restored and the restore undone; each time all must be right. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
@@ -23,10 +23,9 @@ import { exclude, type Expected, expectedAfter, include, isFile, State } from '.
 import { changeDisk, type Step } from './steps.ts';
 
 export interface Trial {
-  /** What led to the state that is recorded. */
+  /** What led to the state that is recorded, and what happens then. */
   before: Step[];
-  /** What happens then, one after the other: after each the recorded state is restored, and the restore undone. */
-  changes: Step[][];
+  change: Step[];
   autocrlf: 'true' | 'input' | 'false';
   staged: boolean;
   /** Through the built command instead of the library. */
@@ -59,18 +58,18 @@ export class Templates {
   }
 }
 
-/** Carries out one trial. Throws, with what is wrong where, when something was lost or touched that must not be. */
-export async function carryOut(trial: Trial, templates: Templates): Promise<void> {
+/** Carries out one case. Throws, with what is wrong where, when something was lost or touched that must not be. */
+export async function tryCase(trial: Trial, templates: Templates): Promise<void> {
   const root = temporaryFolder();
   try {
     cpSync(templates.worktree, root, { recursive: true });
-    await new Play(root, trial, templates).run();
+    await new Case(root, trial, templates).run();
   } finally {
     removeFolder(root);
   }
 }
 
-class Play {
+class Case {
   readonly #root: string;
   readonly #trial: Trial;
   readonly #templates: Templates;
@@ -84,29 +83,20 @@ class Play {
   }
 
   async run(): Promise<void> {
+    const { before, change, staged } = this.#trial;
     this.#configure();
-    this.#play(this.#trial.before);
+    this.#play(before);
     const then = this.#look();
     const indexThen = this.#index();
     const driver = this.#trial.byCommand ? new ByCommand(this.#root) : new ByLibrary(this.#root);
     const recorded = await driver.snapshot();
     requireSame('the snapshot holds', this.#namesIn(recorded.files), [...then.covered().keys()].toSorted());
-    for (const change of this.#trial.changes) {
-      this.#play(change);
-      await this.#thereAndBack(driver, recorded.id, then, indexThen);
-    }
-    const last = await driver.snapshot();
-    const covered = this.#look().covered();
-    requireSame('the last snapshot holds', this.#namesIn(last.files), [...covered.keys()].toSorted());
-  }
 
-  /** A restore of the recorded state, and its undo. */
-  async #thereAndBack(driver: Driver, id: string, then: State, indexThen: readonly string[]): Promise<void> {
-    const { staged } = this.#trial;
+    this.#play(change);
     const now = this.#look();
     const indexNow = this.#index();
     const untouched = this.#gitDirectory(staged);
-    const { plan } = await driver.restore(id, staged);
+    const { plan } = await driver.restore(staged);
     const expected = expectedAfter(then, now);
     const after = readDisk(this.#root);
     requireExpected(then, now, after, expected);
@@ -124,6 +114,9 @@ class Play {
     requirePlanDone(after, back, undone.plan);
     requireSame('the git directory after undo', this.#gitDirectory(staged), untouched);
     if (staged) requireSame('the index after undo', this.#index(), indexNow);
+
+    const last = await driver.snapshot();
+    requireSame('the last snapshot holds', this.#namesIn(last.files), [...now.covered().keys()].toSorted());
   }
 
   #configure(): void {
@@ -232,9 +225,9 @@ interface PlanShown {
 }
 
 interface Driver {
-  /** `files` is their tree. */
-  snapshot(): Promise<{ id: string; files: string }>;
-  restore(id: string, staged: boolean): Promise<{ plan: PlanShown }>;
+  /** Gives the tree of the files. */
+  snapshot(): Promise<{ files: string }>;
+  restore(staged: boolean): Promise<{ plan: PlanShown }>;
   undo(): Promise<{ plan: PlanShown }>;
 }
 
@@ -245,21 +238,20 @@ class ByLibrary implements Driver {
     this.#root = root;
   }
 
-  async snapshot(): Promise<{ id: string; files: string }> {
+  async snapshot(): Promise<{ files: string }> {
     const { repository, config } = await this.#context();
     const taken = await takeSnapshot(repository, config, {
       type: 'snapshot',
       trigger: 'manual',
       allowEmpty: true,
     });
-    return { id: taken.id, files: taken.capture.files };
+    return { files: taken.capture.files };
   }
 
-  async restore(id: string, staged: boolean): Promise<{ plan: PlanShown }> {
+  async restore(staged: boolean): Promise<{ plan: PlanShown }> {
     const context = await this.#context();
-    const { snapshots } = await readCatalog(context.repository);
-    const snapshot = snapshots.find((candidate) => candidate.id === id);
-    if (snapshot === undefined) throw new Error('the snapshot is not listed');
+    const [snapshot] = (await readCatalog(context.repository)).snapshots;
+    if (snapshot === undefined) throw new Error('no snapshot is listed');
     const request: RestoreRequest = {
       target: { snapshot },
       files: true,
@@ -318,19 +310,19 @@ class ByCommand implements Driver {
     this.#root = root;
   }
 
-  snapshot(): Promise<{ id: string; files: string }> {
+  snapshot(): Promise<{ files: string }> {
     const args = ['snapshot', '--allow-empty', '--json'];
-    const { snapshot } = pitr(this.#root, args).json<{ snapshot: { id: string; commit: string } }>();
+    const { snapshot } = pitr(this.#root, args).json<{ snapshot: { commit: string } }>();
     const listing = execFileSync('git', ['ls-tree', snapshot.commit, 'files'], {
       cwd: this.#root,
       env: cleanEnvironment(),
       encoding: 'utf8',
     });
-    return Promise.resolve({ id: snapshot.id, files: listing.split(/[ \t]/)[2] ?? '' });
+    return Promise.resolve({ files: listing.split(/[ \t]/)[2] ?? '' });
   }
 
-  restore(id: string, staged: boolean): Promise<{ plan: PlanShown }> {
-    const args = ['restore', '--snapshot', id, '--all', '--json', ...(staged ? ['--staged'] : [])];
+  restore(staged: boolean): Promise<{ plan: PlanShown }> {
+    const args = ['restore', '--snapshot', 'latest', '--all', '--json', ...(staged ? ['--staged'] : [])];
     const before = readDisk(this.#root);
     const dry = pitr(this.#root, [...args, '--dry-run'], { expectCode: 'any' }).json<{ plan: PlanJson }>();
     if (!isDeepStrictEqual(before, readDisk(this.#root))) throw new Error('the dry run changed files');
