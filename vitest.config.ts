@@ -5,7 +5,8 @@ import { defineConfig } from 'vitest/config';
 for (const name of Object.keys(process.env)) if (name.startsWith('GIT_')) delete process.env[name];
 
 // A server and its kills take minutes: `.ci/campaigns` runs those, and `npm test` stays under ten minutes on 2 cores.
-const long = process.env['PITR_CAMPAIGN'] === '1' ? [] : ['test/databases/postgres/**'];
+const long =
+  process.env['PITR_CAMPAIGN'] === '1' ? [] : ['test/databases/postgres/**', 'test/databases/mariadb/**'];
 
 export default defineConfig({
   test: {

@@ -55,10 +55,12 @@ export function valueOf(literal: Literal, type: string): RowValue {
   // What is empty has no digits to show that it is bytes.
   if (literal.text === '' && /binary|blob/.test(type)) return Buffer.alloc(0);
   if (literal.kind === 'text') return literal.text;
-  if (/^float/.test(type)) return shortestFloat(Number(literal.text));
+  if (type.startsWith('float')) return shortestFloat(Number(literal.text));
   if (/^(double|real)/.test(type)) return Number(literal.text);
-  if (/^enum/.test(type)) return '';
-  return /^-?\d+$/.test(literal.text) && !/^decimal/.test(type) ? wholeNumber(literal.text) : literal.text;
+  if (type.startsWith('enum')) return '';
+  return /^-?\d+$/.test(literal.text) && !type.startsWith('decimal')
+    ? wholeNumber(literal.text)
+    : literal.text;
 }
 
 function wholeNumber(text: string): number | bigint {
