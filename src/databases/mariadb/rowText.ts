@@ -95,7 +95,7 @@ class StatementLines {
 const separator = Buffer.from(',\n');
 const terminator = Buffer.from(';\n');
 
-export function insertHead(table: Pick<Table, 'name' | 'columns'>): string {
+function insertHead(table: Pick<Table, 'name' | 'columns'>): string {
   return `INSERT INTO ${quoteName(table.name)} (${table.columns.map(({ name }) => quoteName(name)).join(',')}) VALUES\n`;
 }
 
