@@ -14,6 +14,15 @@ export type Literal =
 const token =
   /(NULL)|'((?:[^'\\]|\\.)*)'|(?:_\w+ )?0x([0-9A-Fa-f]*)|@pitr_\d+\/\* (.*?) \*\/|(-?[0-9.]+(?:e[-+]?\d+)?)/sy;
 
+/** The literals of a row as they stand there. */
+export function literalTexts(line: string): string[] {
+  const texts: string[] = [];
+  token.lastIndex = 1;
+  for (let start = 1; token.exec(line) !== null; start = ++token.lastIndex)
+    texts.push(line.slice(start, token.lastIndex));
+  return texts;
+}
+
 /** The literals of a row `(…)`; what stands behind it does not matter. Undefined for what is no row. */
 export function readRow(line: string): Literal[] | undefined {
   if (!line.startsWith('(')) return undefined;
@@ -55,10 +64,12 @@ export function valueOf(literal: Literal, type: string): RowValue {
   // What is empty has no digits to show that it is bytes.
   if (literal.text === '' && /binary|blob/.test(type)) return Buffer.alloc(0);
   if (literal.kind === 'text') return literal.text;
-  if (/^float/.test(type)) return shortestFloat(Number(literal.text));
+  if (type.startsWith('float')) return shortestFloat(Number(literal.text));
   if (/^(double|real)/.test(type)) return Number(literal.text);
-  if (/^enum/.test(type)) return '';
-  return /^-?\d+$/.test(literal.text) && !/^decimal/.test(type) ? wholeNumber(literal.text) : literal.text;
+  if (type.startsWith('enum')) return '';
+  return /^-?\d+$/.test(literal.text) && !type.startsWith('decimal')
+    ? wholeNumber(literal.text)
+    : literal.text;
 }
 
 function wholeNumber(text: string): number | bigint {

@@ -47,7 +47,7 @@ async function objectsOf(repository: Repository, tree: string, part: string): Pr
 }
 
 /** A part of a copy as one text: for schemas, not for rows. */
-export async function partText(repository: Repository, tree: string, part: string): Promise<string> {
+async function partText(repository: Repository, tree: string, part: string): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const { content } of readText(repository, tree, [part])) chunks.push(content);
   return Buffer.concat(chunks).toString('utf8');
