@@ -2,21 +2,41 @@ import { progressOf } from '../../system/progress.ts';
 import type { CapturedDatabase, EngineContext } from '../engine.ts';
 import { writeText } from '../text/writer.ts';
 import { type Address, addressOf } from './address.ts';
+import { RecordedCopy } from './copies.ts';
 import { recover } from './recover.ts';
 import { scriptParts, type Source, type Tally } from './script.ts';
 import { withSnapshot } from './snapshot.ts';
 
 /** Records a live database: the contract is in `../engine.ts`. */
-export async function captureMariadb(context: EngineContext): Promise<CapturedDatabase> {
+export async function captureMariadb(
+  context: EngineContext,
+  previous: CapturedDatabase | undefined,
+): Promise<CapturedDatabase> {
   const address = addressOf(context.database);
   await recover(context, address);
-  return copyDatabase(context, address);
+  return copyDatabase(context, address, await knownTables(context, previous));
+}
+
+/** Tables of an earlier copy; none when it cannot be read. */
+async function knownTables(
+  { repository }: EngineContext,
+  previous: CapturedDatabase | undefined,
+): Promise<string[]> {
+  try {
+    return (await RecordedCopy.read(repository, previous?.tree ?? '')).tables;
+  } catch {
+    return []; // it only helps to look twice
+  }
 }
 
 /** Copies the database at an address, whatever it is called there. */
-export async function copyDatabase(context: EngineContext, address: Address): Promise<CapturedDatabase> {
+export async function copyDatabase(
+  context: EngineContext,
+  address: Address,
+  known: readonly string[] = [],
+): Promise<CapturedDatabase> {
   progressOf(context.repository)?.begin(`recording the database ${context.database.name}`);
-  return withSnapshot(context, address, async (held) => {
+  return withSnapshot(context, address, known, async (held) => {
     const { captured } = await writeCopy(context, held);
     return { ...captured, time: new Date(held.instant).toISOString() };
   });

@@ -23,6 +23,18 @@ export class Client {
     });
   }
 
+  /** True while a transaction is open: the server may have rolled it back without an error that reached us. */
+  inTransaction(): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      // In the status of every answer (SERVER_STATUS_IN_TRANS); mysql2 shows that of a statement without rows.
+      this.#connection.query('DO 0', (error, result) =>
+        error === null
+          ? resolve((((result as { serverStatus?: number }).serverStatus ?? 0) & 1) === 1)
+          : reject(error),
+      );
+    });
+  }
+
   /** The rows of a query. */
   ask<Shape extends Row>(sql: string): Promise<Shape[]> {
     return new Promise((resolve, reject) => {

@@ -32,7 +32,7 @@ export async function* diffMariadb(
   }
 }
 
-export function unknownTable(table: string, known: readonly string[]): PitrError {
+function unknownTable(table: string, known: readonly string[]): PitrError {
   const shown = known.slice(0, 20).join(', ') + (known.length > 20 ? ' …' : '');
   return new PitrError('noMatch', `There is no table "${table}" in these copies of the database.`, {
     hints: [known.length === 0 ? 'They hold no table.' : `Tables: ${shown}.`],

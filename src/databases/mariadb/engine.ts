@@ -3,6 +3,8 @@ import path from 'node:path';
 import type { DatabaseEngine } from '../engine.ts';
 import { writeScript } from '../text/reader.ts';
 import { captureMariadb } from './capture.ts';
+import { diffMariadb, rowOfMariadb } from './diff.ts';
+import { restoreTablesMariadb } from './tableRestore.ts';
 import { requireFreeMariadb, restoreMariadb } from './restore.ts';
 
 /** MariaDB and MySQL databases, as SQL text (`../text/layout.ts`). */
@@ -11,6 +13,9 @@ export const mariadbEngine: DatabaseEngine = {
   capture: captureMariadb,
   requireFree: requireFreeMariadb,
   restore: restoreMariadb,
+  diff: diffMariadb,
+  row: rowOfMariadb,
+  restoreTables: restoreTablesMariadb,
   materialize: async (context, source, into) => {
     const file = freeName(into, context.database.name);
     await writeScript(context, source, file);

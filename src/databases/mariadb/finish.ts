@@ -116,7 +116,8 @@ async function presentOf(client: Client, live: string): Promise<Definition[]> {
   );
 }
 
-async function make(
+/** Makes a trigger, routine, view or event in the current database. @param how `' OR REPLACE'` or nothing */
+export async function make(
   client: Client,
   { settings, create, collation }: Definition,
   how: string,

@@ -14,6 +14,15 @@ export type Literal =
 const token =
   /(NULL)|'((?:[^'\\]|\\.)*)'|(?:_\w+ )?0x([0-9A-Fa-f]*)|@pitr_\d+\/\* (.*?) \*\/|(-?[0-9.]+(?:e[-+]?\d+)?)/sy;
 
+/** The literals of a row as they stand there. */
+export function literalTexts(line: string): string[] {
+  const texts: string[] = [];
+  token.lastIndex = 1;
+  for (let start = 1; token.exec(line) !== null; start = ++token.lastIndex)
+    texts.push(line.slice(start, token.lastIndex));
+  return texts;
+}
+
 /** The literals of a row `(…)`; what stands behind it does not matter. Undefined for what is no row. */
 export function readRow(line: string): Literal[] | undefined {
   if (!line.startsWith('(')) return undefined;

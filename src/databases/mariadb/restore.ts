@@ -21,7 +21,7 @@ import { type Definition, readDefinitions, readTriggers } from './definitions.ts
 import { finish } from './finish.ts';
 import { loadScript } from './load.ts';
 import { recover, recoverAll } from './recover.ts';
-import { recordedEvents } from './events.ts';
+import { recordedDefinitions } from './recorded.ts';
 import { findDifference } from './same.ts';
 import { eventPart, schemaOf, serverOf } from './script.ts';
 import { swapTables, takeOutDefaults } from './swap.ts';
@@ -133,7 +133,8 @@ async function build(
   const { collation } = await schemaOf(client, beside.build, await serverOf(client));
   const definitions = [
     ...(await readDefinitions(client, beside.build)),
-    ...(await recordedEvents(context.repository, target, collation)),
+    // Never made in a database that is only being built: they might run there.
+    ...(await recordedDefinitions(context.repository, target.tree, eventPart, collation)),
   ];
   for (const { name } of await readTriggers(client, beside.build))
     await client.run(`DROP TRIGGER ${table(beside.build, name)}`);

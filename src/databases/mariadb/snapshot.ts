@@ -6,15 +6,9 @@ import type { Address } from './address.ts';
 import { Client, connect, errorNumber, explain, isLocked, quoteName } from './connect.ts';
 import { type Definition, readDefinitions, textOfDefinition } from './definitions.ts';
 import { describeHolders } from './holders.ts';
+import { Listing } from './listing.ts';
 import { fitsPattern, schemaOf, serverOf, type Source } from './script.ts';
-import {
-  describeTables,
-  isTable,
-  isTransactional,
-  type Listed,
-  listTables,
-  rowsAreElsewhere,
-} from './tables.ts';
+import { describeTables, isTable, isTransactional, type Listed, Moved, rowsAreElsewhere } from './tables.ts';
 
 /**
  * One committed state of a database, definitions included.
@@ -23,23 +17,24 @@ import {
  * it. So the order is: first the metadata locks of all tables, by queries that read no row (and so take no snapshot yet);
  * while this transaction lasts, nobody changes, empties, drops or renames them, or their triggers. Then the snapshot,
  * which the first row that is read takes. What has no such lock (routines, views, events, and which tables there are) is
- * read before and after it, and must be the same. Tables without transactions are locked for writing until they are read.
+ * read before and after it, and must be the same (`listing.ts`). Tables without transactions are locked for writing until they are read.
  */
 export interface Held extends Source {
   /** Milliseconds since the epoch. */
   instant: number;
+  listing: Listing;
 }
 
-/** Something changed under the work: it is to be done again. */
-class Moved extends Error {}
-
 /**
- * Runs `work` on one committed state. It may run more than once. Errors: `busy` past `pitr.lockTimeout`; `failed` with
+ * Runs `work` on one committed state. It may run more than once.
+ * @param known names of tables that may be there
+ * Errors: `busy` past `pitr.lockTimeout`; `failed` with
  * the server's reason.
  */
 export async function withSnapshot<Result>(
   context: EngineContext,
   address: Address,
+  known: readonly string[],
   work: (held: Held) => Promise<Result>,
 ): Promise<Result> {
   const deadline = Date.now() + context.config.lockTimeout;
@@ -52,9 +47,11 @@ export async function withSnapshot<Result>(
       return client;
     };
     try {
-      const held = await hold(context, address, open, deadline);
+      const held = await hold(context, address, open, deadline, known);
       const result = await work(held);
+      await requireTransaction(held.client);
       await held.client.run('COMMIT');
+      await held.listing.requireSame();
       for (const client of opened.splice(0)) await client.close();
       return result;
     } catch (error) {
@@ -71,6 +68,7 @@ async function hold(
   address: Address,
   open: () => Promise<Client>,
   deadline: number,
+  known: readonly string[],
 ): Promise<Held> {
   const { database } = address;
   const { excludeTable } = context.database;
@@ -78,7 +76,8 @@ async function hold(
   const server = await serverOf(client);
   const wait = `SET lock_wait_timeout = ${Math.max(1, Math.ceil((deadline - Date.now()) / 1000))}`;
   await client.run(wait);
-  const listed = await listTables(client, database);
+  const listing = await Listing.take(client, database, known);
+  const { listed } = listing;
   requireReadable(listed);
   await lockOthers(listed, database, wait, open);
   await client.run('SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ');
@@ -90,11 +89,11 @@ async function hold(
   await takeSnapshot(client, database, listed);
   const { definitions, text } = await stateOf(client, database);
   if (text !== before.text) throw new Moved('definitions changed while they were read');
-  if (JSON.stringify(await listTables(client, database)) !== JSON.stringify(listed))
-    throw new Moved('tables were made or dropped while they were read');
+  await listing.requireSame();
+  await listing.requireNoDdl();
   const about = await schemaOf(client, database, server);
   const excluded = (name: string) => fitsPattern(name, excludeTable);
-  return { client, database, server, about, tables, definitions, excluded, instant };
+  return { client, database, server, about, tables, definitions, excluded, instant, listing };
 }
 
 async function stateOf(
@@ -141,6 +140,11 @@ async function takeSnapshot(client: Client, database: string, listed: readonly L
   const first = listed.find((entry) => isTable(entry) && isTransactional(entry) && entry.type !== 'SEQUENCE');
   if (first !== undefined)
     await client.run(`SELECT 1 FROM ${quoteName(database)}.${quoteName(first.name)} LIMIT 1`);
+}
+
+/** The server may have ended it, say for a deadlock, in a query whose errors it keeps to itself. */
+async function requireTransaction(client: Client): Promise<void> {
+  if (!(await client.inTransaction())) throw new Moved('the server ended the transaction');
 }
 
 /** True for what ends when it is done again: what was there is gone, changed, or locked. */

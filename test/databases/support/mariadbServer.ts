@@ -25,6 +25,16 @@ export const mariadbMissing: string | undefined =
     ? undefined
     : 'MariaDB is not installed: apt install mariadb-server (PITR_REQUIRE_SERVERS=1 makes this a failure)';
 
+const started: MariadbServer[] = [];
+
+// Here, and not where a server is started: what is registered within `beforeAll` is never called.
+afterAll(async () => {
+  for (const server of started) {
+    await server.kill();
+    removeFolder(server.folder);
+  }
+});
+
 /** A server that listens on a socket, and with `tcp` on a port of 127.0.0.1; `root` has no password on both. */
 export class MariadbServer {
   readonly folder: string;
@@ -68,10 +78,7 @@ export class MariadbServer {
       { ...nobody, cwd: folder, env: cleanEnvironment(), stdio: ['ignore', 'ignore', 'pipe'] },
     );
     const server = new MariadbServer(folder, tcp, options);
-    afterAll(async () => {
-      await server.kill();
-      removeFolder(folder);
-    });
+    started.push(server);
     await server.run();
     return server;
   }
