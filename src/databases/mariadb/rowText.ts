@@ -95,7 +95,7 @@ class StatementLines {
 const separator = Buffer.from(',\n');
 const terminator = Buffer.from(';\n');
 
-function insertHead(table: Pick<Table, 'name' | 'columns'>): string {
+export function insertHead(table: Pick<Table, 'name' | 'columns'>): string {
   return `INSERT INTO ${quoteName(table.name)} (${table.columns.map(({ name }) => quoteName(name)).join(',')}) VALUES\n`;
 }
 

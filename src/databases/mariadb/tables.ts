@@ -56,7 +56,9 @@ export async function listTables(client: Client, database: string): Promise<List
     `SELECT TABLE_NAME AS name, TABLE_TYPE AS type, ENGINE AS engine FROM information_schema.TABLES
     WHERE TABLE_SCHEMA = ${quoteText(database)}`,
   );
-  const rows = all.map((row) => ({ ...row, type: row.type ?? '' })).filter(({ type }) => type !== 'TEMPORARY');
+  const rows = all
+    .map((row) => ({ ...row, type: row.type ?? '' }))
+    .filter(({ type }) => type !== 'TEMPORARY');
   const byBytes = (a: { name: string }, b: { name: string }) =>
     Buffer.compare(Buffer.from(a.name), Buffer.from(b.name));
   return rows.map(({ engine, ...rest }) => ({ ...rest, engine: engine ?? '' })).toSorted(byBytes);

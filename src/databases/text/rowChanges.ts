@@ -51,7 +51,7 @@ export async function* rowChanges(
 }
 
 /** A value as one text, null apart. */
-function printed(value: RowValue): string | null {
+export function printed(value: RowValue): string | null {
   if (value === null) return null;
   return value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : String(value);
 }
