@@ -29,7 +29,7 @@ export async function campaign(emphasis: Emphasis): Promise<void> {
     byCommand: fc.integer({ min: 0, max: 15 }).map((n) => n === 1),
   });
   const property = fc.asyncProperty(trial, (one) => tryCase(one, templates));
-  const result = await fc.check(property, { seed, numRuns: cases });
+  const result = await fc.check(property, { seed, numRuns: cases, endOnFailure: true });
   console.log(`cases tried: ${result.numRuns}, lost: ${result.failed ? 1 : 0} (PITR_SEED=${seed})`);
   const reason = result.errorInstance instanceof Error ? result.errorInstance.message : '';
   expect(`${fc.defaultReportMessage(result) ?? ''}${reason}`).toBe('');
