@@ -59,6 +59,7 @@ export const variables: Rows = [
     'PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, PGPASSFILE, PGSSLMODE, PGOPTIONS',
     'As for the programs of PostgreSQL: what the url of a database does not say.',
   ],
+  ['MYSQL_PWD', 'The password for a MariaDB or MySQL database whose url has none.'],
   [
     'GIT_DIR, GIT_WORK_TREE',
     'The repository and its working tree, where the current folder is in none, and only both together: git --git-dir=<folder> --work-tree=<folder> pitr.',
