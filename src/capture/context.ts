@@ -1,13 +1,4 @@
-import {
-  copyFileSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  utimesSync,
-} from 'node:fs';
+import { copyFileSync, existsSync, lstatSync, mkdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { BytePath } from '../git/paths.ts';
@@ -104,9 +95,9 @@ export function prepareShadow(context: CaptureContext): boolean {
     ensurePrivateDir(shadowDir);
     for (const dir of ['info', 'objects', 'refs']) mkdirSync(path.join(shadowDir, dir), { recursive: true });
   }
-  // A git that was killed in the shadow leaves its lock; we hold the line's lock, so nobody else is using it.
-  for (const name of readdirSync(shadowDir))
-    if (name.endsWith('.lock')) rmSync(path.join(shadowDir, name), { force: true });
+  // A git that was killed in the shadow leaves its lock; we hold the line's lock, so nobody else is using it. Other
+  // indexes in there have their own users, who may be at work already.
+  rmSync(`${shadowIndex(context)}.lock`, { force: true });
   // Each looked at each time: a full disk, or a loss of power, leaves a file that is there and empty.
   const files = {
     'info/attributes': rawAttributes,

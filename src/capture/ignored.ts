@@ -3,12 +3,13 @@ import path from 'node:path';
 import type { BytePath } from '../git/paths.ts';
 import { nullOid } from '../git/repository.ts';
 import { type GitOptions, splitNul } from '../git/run.ts';
-import { writeCache } from '../system/files.ts';
+import { ensurePrivateDir, writeCache } from '../system/files.ts';
+import { ownedName } from '../system/owned.ts';
 import { type ShadowPlace, shadowGit } from './context.ts';
 
 /**
- * Of these paths, the ones that ignore files, or patterns on top of them, leave out; tracked ones too. A slash at the end
- * says that a path is a folder.
+ * Of these paths, the ones that ignore files, or patterns on top of them, leave out; tracked ones too. Whether one is a
+ * folder git sees on disk: with a slash at the end it would call `logs/` ignored by a rule `logs/*` (2.39).
  */
 export async function ignoredOf(
   place: ShadowPlace,
@@ -40,14 +41,22 @@ export async function ignoredFolders(
   folders: readonly BytePath[],
 ): Promise<BytePath[]> {
   if (folders.length === 0) return [];
-  if (!patterns.some((pattern) => pattern.startsWith('!'))) {
-    const exclude = patterns.filter((pattern) => pattern !== '-x');
-    const paths = folders.map((folder) => `${folder}/`);
-    return (await ignoredOf(place, exclude, paths)).map((folder) => folder.slice(0, -1));
-  }
-  const index = path.join(place.shadowDir, 'folders.index');
-  const env = { GIT_INDEX_FILE: index };
-  rmSync(index, { force: true });
+  const exclude = patterns.filter((pattern) => pattern !== '-x' && !pattern.startsWith('!'));
+  const ignored = [...new Set(await ignoredOf(place, exclude, folders))];
+  const mayBeTakenIn = patterns.some((pattern) => pattern.startsWith('!')) && ignored.length > 0;
+  return mayBeTakenIn ? withoutTakenIn(place, patterns, ignored) : ignored;
+}
+
+/** Asked only of ignored folders: of a rule `logs/*` the stand-in is ignored, and the folder is not. */
+async function withoutTakenIn(
+  place: ShadowPlace,
+  patterns: readonly string[],
+  folders: readonly BytePath[],
+): Promise<BytePath[]> {
+  // Nowhere else: an early look may be asking while the shadow is prepared, which takes every lock out of it.
+  const apart = path.join(place.repository.lineDir, 'scratch', ownedName());
+  const env = { GIT_INDEX_FILE: path.join(apart, 'index') };
+  ensurePrivateDir(apart);
   try {
     const oid = '1'.repeat(nullOid(place.repository).length); // need not be there
     const entries = folders.map((folder) => `100644 ${oid} 0\t${folder}/${standIn}\0`).join('');
@@ -57,7 +66,7 @@ export async function ignoredFolders(
     const { stdout } = await shadowGit(place, args, { env });
     return splitNul(stdout).map((file) => file.slice(0, -standIn.length - 1));
   } finally {
-    rmSync(index, { force: true });
+    rmSync(apart, { recursive: true, force: true });
   }
 }
 

@@ -28,7 +28,7 @@ export function stagedKey(indexContent: string, headCommit: string): string {
 /** Works out the staged state without writing to the user's index. */
 export async function readStaged(context: CaptureContext, headCommit: string): Promise<Staged> {
   const copy = path.join(context.shadowDir, 'staged-index');
-  rmSync(copy, { force: true });
+  removeIndex(copy);
   try {
     const entries = await copyWhole(context, copy);
     const unmerged = entries.filter(({ stage }) => stage > 0);
@@ -49,6 +49,11 @@ export async function readStaged(context: CaptureContext, headCommit: string): P
   } finally {
     rmSync(copy, { force: true });
   }
+}
+
+/** Removes an index of ours, and the lock of a git that was killed while it wrote it. */
+function removeIndex(index: string): void {
+  for (const file of [index, `${index}.lock`]) rmSync(file, { force: true });
 }
 
 /** Copies the user's index into one file that can be read anywhere, and gives its entries. */
@@ -106,7 +111,7 @@ async function writeIndexTree(
 async function writeConflictTree(context: CaptureContext, unmerged: readonly IndexEntry[]): Promise<string> {
   if (unmerged.length === 0) return '';
   const index = path.join(context.shadowDir, 'conflict-index');
-  rmSync(index, { force: true });
+  removeIndex(index);
   const env = { GIT_INDEX_FILE: index };
   try {
     const input = nul(
