@@ -1,3 +1,4 @@
+import { retentionDefaults } from '../retention/policy.ts';
 import { defaults } from './config.ts';
 
 /** Every configuration key, for the reference. What reads them is `config.ts`; nothing of this is in the program. */
@@ -56,6 +57,7 @@ export const configKeys: readonly ConfigKey[] = [
     tracked: false,
     describe: 'How long to wait for another git-pitr or for a busy database before giving up (exit code 6).',
   },
+  ...retentionKeys(),
   {
     key: 'pitr.database.<name>.path',
     value: 'file',
@@ -98,3 +100,49 @@ export const configKeys: readonly ConfigKey[] = [
       'How a SQLite database is recorded: image (the file, in chunks), sql (as SQL text that the sqlite3 shell runs), or both. Servers are always recorded as SQL text.',
   },
 ];
+
+/** A function, for it stands below what it is for: the list is long enough. */
+function retentionKeys(): ConfigKey[] {
+  const otherwise = retentionDefaults.snapshot;
+  const rule = (name: string, value: string, describe: string): ConfigKey => ({
+    key: `pitr.retention.${name}`,
+    value,
+    otherwise: otherwise[name as keyof typeof otherwise] ?? '0',
+    tracked: true,
+    describe,
+  });
+  const newest = (period: string) =>
+    `The newest snapshot of each ${period} stays: of so many that have one, or back so far. 0 switches the rule off.`;
+  const { safety, incremental } = retentionDefaults;
+  return [
+    rule('keepLast', 'count', 'So many snapshots stay, the last ones recorded. 0 switches the rule off.'),
+    rule('keepWithin', 'length', 'All snapshots of so long a time stay. 0 switches the rule off.'),
+    rule('keepHourly', 'count or length', newest('hour')),
+    rule('keepDaily', 'count or length', newest('day')),
+    rule('keepWeekly', 'count or length', newest('ISO week')),
+    rule('keepMonthly', 'count or length', newest('month')),
+    rule('keepYearly', 'count or length', newest('year')),
+    {
+      key: 'pitr.retention.<type>.<rule>',
+      value: 'count or length',
+      otherwise: '',
+      tracked: true,
+      describe: `The same rules for snapshots of type safety (keepLast ${safety.keepLast}, keepWithin ${safety.keepWithin}) and incremental (keepWithin ${incremental.keepWithin}). Those of type archive and migration are never dropped.`,
+    },
+    {
+      key: 'pitr.retention.maxSize',
+      value: 'size',
+      otherwise: '0',
+      tracked: true,
+      describe:
+        'When the snapshots take more than this on disk, the oldest go first, but none that is pinned, an archive, a migration, the newest, or needed by undo. 0 means no limit.',
+    },
+    {
+      key: 'pitr.retention.auto',
+      value: 'boolean',
+      otherwise: 'true',
+      tracked: true,
+      describe: 'Prune after a snapshot, once a day.',
+    },
+  ];
+}

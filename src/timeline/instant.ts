@@ -43,19 +43,32 @@ function offsetFormat(timeZone: string): Intl.DateTimeFormat {
  * A fraction of zero is left out. `parseWhen` reads it back.
  */
 export function formatInstant({ epochMs, timeZone }: Instant): string {
+  const name = offsetName(epochMs, timeZone);
+  const wall = new Date(epochMs + eastOf(name))
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/(\.000)?Z$/, '');
+  return `${wall} ${name} (${timeZone})`;
+}
+
+/** Milliseconds east of UTC of a zone's clocks at a moment. */
+export function offsetAt(epochMs: number, timeZone: string): number {
+  return eastOf(offsetName(epochMs, timeZone));
+}
+
+/** "+01:00", before standard time "+00:53:28". */
+function offsetName(epochMs: number, timeZone: string): string {
   const name =
     offsetFormat(timeZone)
       .formatToParts(epochMs)
       .find((part) => part.type === 'timeZoneName')?.value ?? '';
-  // "GMT+01:00", before standard time "GMT+00:53:28", and plain "GMT" for zero in some versions of ICU.
-  const offset = name.replace(/^GMT/, '') || '+00:00';
+  // "GMT+01:00", and plain "GMT" for zero in some versions of ICU.
+  return name.replace(/^GMT/, '') || '+00:00';
+}
+
+function eastOf(offset: string): number {
   const [hours = 0, minutes = 0, seconds = 0] = (offset.match(/\d\d/g) ?? []).map(Number);
-  const east = (offset.startsWith('-') ? -1 : 1) * (hours * hour + minutes * minute + seconds * second);
-  const wall = new Date(epochMs + east)
-    .toISOString()
-    .replace('T', ' ')
-    .replace(/(\.000)?Z$/, '');
-  return `${wall} ${offset} (${timeZone})`;
+  return (offset.startsWith('-') ? -1 : 1) * (hours * hour + minutes * minute + seconds * second);
 }
 
 /** "12 seconds", "3 minutes", "2 hours 5 minutes", "1 day 3 hours", "4 days": rounded down; nothing below zero. */
