@@ -315,9 +315,9 @@ export const commands: readonly CommandSpec[] = [
     operands: '',
     maxOperands: 0,
     paths: false,
-    summary: 'take back the last restore; again is a redo',
+    summary: 'take back the last restore or prune; again is a redo',
     description:
-      'Brings back the state before the last restore: its paths and databases, nothing else. Undoing twice is a redo. Asks only about what changed since that restore.',
+      'Brings back the state before the last restore: its paths and databases, nothing else. Undoing twice is a redo. Asks only about what changed since that restore. When a prune came after it, that is taken back: the snapshots that it dropped are there again, and those taken since stay.',
     options: {
       'dry-run': { type: 'boolean', alias: 'n', describe: 'Show the plan and change nothing' },
       force: {
@@ -345,6 +345,76 @@ export const commands: readonly CommandSpec[] = [
       5: 'there is nothing to undo',
       7: 'the state before cannot be brought back whole; what had been done was taken back',
     },
+  },
+  {
+    name: 'prune',
+    operands: '',
+    maxOperands: 0,
+    paths: false,
+    summary: 'drop the snapshots that no rule keeps',
+    description:
+      'Drops the snapshots that no rule of pitr.retention keeps, and says of each why it stays or goes. What is dropped folds into the next newer snapshot that stays, which says so; ids stay. The newest, pinned ones, archives, migrations and what undo needs are never dropped. git pitr undo takes a prune back, until the next one. It also runs by itself after a snapshot, once a day (pitr.retention.auto).',
+    options: {
+      'dry-run': { type: 'boolean', alias: 'n', describe: 'Say what would stay and go, and change nothing' },
+      policy: {
+        type: 'string',
+        value: 'rules',
+        describe:
+          'Instead of the configured rules: "7d 4w 12m" keeps the newest of 7 days, 4 weeks and 12 months (h hours, y years, a bare number the last so many); or by name, "keepWithin=48h safety.keepLast=5 maxSize=2g"',
+      },
+      gc: {
+        type: 'boolean',
+        describe: "Run git's gc afterwards, with its grace period of two weeks (gc.pruneExpire)",
+      },
+    },
+    examples: [
+      ['git pitr prune --dry-run', 'what would stay and go, and why'],
+      ['git pitr prune', 'do just that'],
+      ['git pitr prune --policy "7d 4w 12m"', 'with other rules, this once'],
+    ],
+    exitCodes: {
+      ...common,
+      ...busy,
+      ...stops,
+      2: 'wrong usage, or a policy that has no rules or is not understood; nothing was changed',
+      3: 'done, but what is protected is more than pitr.retention.maxSize',
+      7: 'the timeline cannot be read whole; nothing was changed',
+    },
+  },
+  {
+    name: 'pin',
+    operands: '<snapshot>',
+    maxOperands: 1,
+    paths: false,
+    summary: 'keep a snapshot for good',
+    description: 'Pins a snapshot: no prune drops it.',
+    options: {},
+    examples: [['git pitr pin latest', 'keep the newest for good']],
+    exitCodes: { ...common, ...busy, ...stops, 5: 'no such snapshot', 7: 'its note is lost' },
+  },
+  {
+    name: 'unpin',
+    operands: '<snapshot>',
+    maxOperands: 1,
+    paths: false,
+    summary: 'let the rules decide about a snapshot again',
+    description: 'Takes the pin off a snapshot: a prune may drop it.',
+    options: {},
+    examples: [['git pitr unpin 8c5a220ae96f', 'leave it to the rules']],
+    exitCodes: { ...common, ...busy, ...stops, 5: 'no such snapshot', 7: 'its note is lost' },
+  },
+  {
+    name: 'annotate',
+    operands: '<snapshot>',
+    maxOperands: 1,
+    paths: false,
+    summary: 'say what a snapshot is',
+    description: 'Gives a snapshot another message. Its commit stays as it is.',
+    options: {
+      message: { type: 'string', alias: 'm', value: 'message', describe: 'What this state is' },
+    },
+    examples: [['git pitr annotate latest~2 -m "the last good one"', 'name it afterwards']],
+    exitCodes: { ...common, ...busy, ...stops, 5: 'no such snapshot', 7: 'its note is lost' },
   },
 ];
 

@@ -16,6 +16,10 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   history: () => import('./commands/history.ts'),
   restore: () => import('./commands/restore.ts'),
   undo: () => import('./commands/undo.ts'),
+  prune: () => import('./commands/prune.ts'),
+  pin: async () => (await import('./commands/annotate.ts')).pin,
+  unpin: async () => (await import('./commands/annotate.ts')).unpin,
+  annotate: () => import('./commands/annotate.ts'),
 };
 
 export async function main(argv: readonly string[]): Promise<number> {
@@ -25,6 +29,11 @@ export async function main(argv: readonly string[]): Promise<number> {
     quiet: words.includes('--quiet') || words.includes('-q'),
   });
   return reporting(terminal, () => dispatch(argv, words, terminal));
+}
+
+/** For the quick path, which has none of it: prunes when that is due. */
+export async function pruneByItself(terminal: Terminal): Promise<void> {
+  await (await import('./commands/prune.ts')).pruneByItself(terminal);
 }
 
 async function dispatch(

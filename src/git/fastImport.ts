@@ -52,7 +52,8 @@ export class ImportStream {
   commit(options: {
     branch: string;
     epochMs: number;
-    message: string;
+    message: string | Buffer;
+    /** Undefined for the first commit of a branch that has no parent, and for those that go on from the one before. */
     from: string | undefined;
     /** Begin with an empty tree instead of the one of `from`. */
     clear?: boolean;
@@ -84,6 +85,11 @@ export class ImportStream {
   note(commit: string, content: string): void {
     this.text(`N inline ${commit}`);
     this.data(content);
+  }
+
+  /** The same with a note that is in the object store already. */
+  noteFrom(commit: string, blob: string): void {
+    this.text(`N ${blob} ${commit}`);
   }
 
   /** Runs the import; gives the answers to the `get-mark` and `ls` commands, in their order. */

@@ -7,7 +7,7 @@ import { readFileIfThere } from '../system/files.ts';
 import { isAlive } from '../system/processes.ts';
 import { realObjectDir } from './quarantine.ts';
 import type { Repository } from './repository.ts';
-import { GitFailure } from './run.ts';
+import { GitFailure, git } from './run.ts';
 
 /** What can be told of a `git gc` at the same time, and of what it has taken. */
 
@@ -57,3 +57,11 @@ const lost = [
   /bad (tree|object|revision|commit)|(unable to|could not) (read|parse|find|get)|cannot be read|error building trees/i,
   /(unable to|cannot|could not) (write|store|create|rename|open|link).*No such file or directory/i,
 ];
+
+/**
+ * Runs git's own gc now: what nothing refers to for two weeks goes (gc.pruneExpire). Also where `git maintenance start`
+ * has taken over, which runs no gc.
+ */
+export async function collectGarbage({ worktree }: Pick<Repository, 'worktree'>): Promise<void> {
+  await git(['gc', '--quiet'], { cwd: worktree });
+}

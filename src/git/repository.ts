@@ -39,6 +39,11 @@ export function timelineRef(repository: Pick<Repository, 'line'>): string {
 
 export const notesRef = 'refs/notes/pitr';
 
+/** Where the timeline and the notes were before the last prune of a line, for `undo`. */
+export function previousRefs({ line }: Pick<Repository, 'line'>): { timeline: string; notes: string } {
+  return { timeline: `refs/pitr/previous/${line}`, notes: `refs/pitr/previous-notes/${line}` };
+}
+
 const questions = [
   ['--is-bare-repository'],
   ['--is-inside-git-dir'],
@@ -151,7 +156,7 @@ function withOwnPlaces(found: Omit<Repository, 'line' | 'privateDir' | 'lineDir'
 
 /** A linked worktree may be called `main` too: its line must not share the main worktree's. */
 function lineName(administrativeName: string): string {
-  return ['main', 'previous', 'anchor', 'incoming'].includes(administrativeName)
+  return ['main', 'previous', 'previous-notes', 'anchor', 'incoming'].includes(administrativeName)
     ? `${administrativeName}-worktree`
     : administrativeName;
 }

@@ -5,7 +5,7 @@ import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath, onDisk, parentOf } from '../git/paths.ts';
 import type { TreeEntry } from '../git/trees.ts';
-import { readSnapshot } from '../timeline/catalog.ts';
+import { findSnapshot } from '../timeline/catalog.ts';
 import { crashPoint } from '../system/crashPoint.ts';
 import { progressOf } from '../system/progress.ts';
 import { copiesIn } from '../timeline/take.ts';
@@ -224,11 +224,11 @@ export async function copiesAt(
 ): Promise<CapturedDatabase[]> {
   const copies: CapturedDatabase[] = [];
   for (const name of operation.databases) {
-    const commit =
-      end === 'after'
-        ? operation.target.commit
-        : (operation.databasesBefore[name] ?? operation.before.commit);
-    const snapshot = await readSnapshot(context.repository, commit);
+    const { databasesBefore, databaseSnapshots, before, target } = operation;
+    const own = databasesBefore[name];
+    const named =
+      end === 'after' ? target : own === undefined ? before : { id: databaseSnapshots?.[name], commit: own };
+    const snapshot = await findSnapshot(context.repository, named);
     const copy =
       snapshot === undefined
         ? undefined

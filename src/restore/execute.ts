@@ -258,6 +258,7 @@ async function restoreOne(
       if (copy === undefined) throw error;
       run.copies.set(target.name, copy);
       run.operation.databasesBefore[target.name] = again.commit;
+      run.operation.databaseSnapshots = { ...run.operation.databaseSnapshots, [target.name]: again.id };
       beginOperation(repository, run.operation);
     }
   }

@@ -33,6 +33,8 @@ export interface Operation {
   tables?: Record<string, readonly string[]>;
   /** Where the state before of a database is, when it moved on after the safety snapshot: name -> commit. */
   databasesBefore: Record<string, string>;
+  /** The ids of these snapshots: a prune gives a snapshot another commit. */
+  databaseSnapshots?: Record<string, string>;
   /** What it does to the index. */
   index: IndexChange[];
   /** Of a merge: the commit with new content that is in no snapshot, kept by `hold.ts` until the end. */

@@ -4,7 +4,7 @@ import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
 import type { BytePath } from '../git/paths.ts';
 import { crashPoint } from '../system/crashPoint.ts';
-import { readSnapshot } from '../timeline/catalog.ts';
+import { findSnapshot } from '../timeline/catalog.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import { lockLine, takeSnapshotLocked } from '../timeline/take.ts';
 import { type DatabasePlan, requireRecorded, settleTables } from './databases.ts';
@@ -38,7 +38,7 @@ export async function prepareUndo(
       hints: ['git pitr list shows the snapshots.'],
     });
   }
-  const snapshot = await readSnapshot(repository, operation.before.commit);
+  const snapshot = await findSnapshot(repository, operation.before);
   if (snapshot === undefined) {
     throw new PitrError(
       'integrity',

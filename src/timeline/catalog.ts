@@ -11,6 +11,8 @@ export interface Catalog {
   snapshots: Snapshot[];
   /** Commits that cannot be read as snapshots, and notes that cannot be read (their snapshots stand, from the trailers). */
   problems: { commit: string; problem: string }[];
+  /** How many of the newest follow each other directly: below them is a commit that is no snapshot, if there is one. */
+  unbroken?: number;
 }
 
 export interface CatalogOptions {
@@ -78,6 +80,24 @@ export async function readSnapshot(repository: Repository, commit: string): Prom
 }
 
 /**
+ * The snapshot that was at a commit, wherever it is now: a prune gives a snapshot another commit, and its id stays. The
+ * old commit may still be there, and then has no note any more.
+ */
+export async function findSnapshot(
+  repository: Repository,
+  { id, commit }: { id?: string | undefined; commit: string },
+): Promise<Snapshot | undefined> {
+  const there = await readSnapshot(repository, commit).catch((error: unknown) => {
+    if (error instanceof GitFailure && /bad object/.test(error.stderr)) return undefined;
+    throw error;
+  });
+  if (there !== undefined && there.fromTrailers !== true) return there;
+  const { snapshots } = await readCatalog(repository);
+  const wanted = id ?? there?.id;
+  return snapshots.find((snapshot) => snapshot.id === wanted) ?? there;
+}
+
+/**
  * Splits the output at the mark, as many records at a time as have come. Of a record longer than any note may be the
  * rest is dropped, and it then fails to parse. Looks at each byte once: searching the whole of a long record again with
  * each piece of it took six minutes for a gigabyte.
@@ -126,6 +146,7 @@ function addRecord(catalog: Catalog, record: string, parseNote: ParseNote, isOve
   const [commit = '', message = '', ...rest] = record.split('\0');
   const trailers = parseMessage(message);
   if (trailers === undefined) {
+    catalog.unbroken ??= catalog.snapshots.length;
     catalog.problems.push({ commit, problem: 'it is not a snapshot (its trailers are missing or wrong)' });
     return;
   }
@@ -161,6 +182,7 @@ function addRecord(catalog: Catalog, record: string, parseNote: ParseNote, isOve
     databases: note.databases as Snapshot['databases'],
     skipped: note.skipped,
     failedDatabases: note.failedDatabases,
+    ...(note.squashed === undefined ? {} : { squashed: note.squashed }),
   });
 }
 

@@ -1,5 +1,7 @@
 import path from 'node:path';
 import { objectReader } from '../git/objectReader.ts';
+import { objectStore } from '../git/objectStore.ts';
+import type { BytePath } from '../git/paths.ts';
 import { notesRef, type Repository } from '../git/repository.ts';
 import { readTree } from '../git/treeEntries.ts';
 import { git, nulRecords, startGit } from '../git/run.ts';
@@ -54,16 +56,31 @@ async function inspectAll(repository: Repository): Promise<Notes> {
   return { kind: 'oversized', read };
 }
 
-/** A note's path is the commit's id, with slashes in it once there are many (git-notes(1)). */
 async function oidsByCommit(repository: Repository): Promise<Map<string, string>> {
-  const oids = new Map<string, string>();
-  const running = startGit(['ls-tree', '-rz', '--full-tree', '--end-of-options', notesRef], {
+  const entries = await listNotes(repository, notesRef);
+  return new Map(entries.map(({ commit, oid }) => [commit, oid]));
+}
+
+/** A file of a tree of notes: the note on a commit, or (`commit` is '') something else. */
+export interface NoteEntry {
+  commit: string;
+  path: BytePath;
+  mode: string;
+  oid: string;
+}
+
+/** What a tree of notes holds. A note's path is the commit's id, with slashes in it once there are many (git-notes(1)). */
+export async function listNotes(repository: Repository, tip: string): Promise<NoteEntry[]> {
+  const entries: NoteEntry[] = [];
+  const running = startGit(['ls-tree', '-rz', '--full-tree', '--end-of-options', tip], {
     cwd: repository.worktree,
+    env: objectStore(repository),
   });
   for await (const record of nulRecords(running.stdout)) {
-    const [, , oid = '', name = ''] = record.split(/[ \t]/);
-    oids.set(name.replaceAll('/', ''), oid);
+    const [, mode = '', oid = '', path = ''] = /^(\d+) \w+ (\w+)\t([^]*)$/.exec(record) ?? [];
+    const name = path.replaceAll('/', '');
+    entries.push({ commit: /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(name) ? name : '', path, mode, oid });
   }
   await running.end();
-  return oids;
+  return entries;
 }

@@ -23,6 +23,15 @@ const database = z.looseObject({
 
 const reason = z.object({ path: text(20_000), reason: text(maxReason) });
 
+const instant = text(40).refine((value) => !Number.isNaN(Date.parse(value)), 'not a time');
+
+const squashed = z.object({
+  count: z.number().int().positive(),
+  from: instant,
+  to: instant,
+  types: z.record(text(32), count),
+});
+
 export const noteSchema = z.looseObject({
   schema: z.literal(1),
   id: z.string().regex(/^[0-9a-f]{10,64}$/),
@@ -39,6 +48,7 @@ export const noteSchema = z.looseObject({
     .array(z.object({ name: text(64), reason: text(4000) }))
     .max(1000)
     .default([]),
+  squashed: squashed.optional(),
   durationMs: z.number().nonnegative().optional(),
   host: text(300).optional(),
   zone: text(100).optional(),

@@ -35,6 +35,16 @@ export interface SnapshotDatabase {
   path?: string;
 }
 
+/** What retention folded into a snapshot: those between it and the one before it that is still there. */
+export interface Squashed {
+  count: number;
+  /** The times of the earliest and the latest of them, RFC 3339. */
+  from: string;
+  to: string;
+  /** How many of each type. */
+  types: Record<string, number>;
+}
+
 /** One recorded state, as `--json` shows it. */
 export interface Snapshot {
   id: string;
@@ -56,6 +66,8 @@ export interface Snapshot {
   skipped: { path: string; reason: string }[];
   /** Databases that could not be recorded; everything else was. */
   failedDatabases: { name: string; reason: string }[];
+  /** The snapshots that retention folded into this one. */
+  squashed?: Squashed;
   /** True when the note was lost or unreadable, and this is what the trailers alone say. */
   fromTrailers?: boolean;
   /** True for a commit of the branch's history that stands for a snapshot (`--source history`). */

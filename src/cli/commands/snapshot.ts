@@ -1,4 +1,7 @@
-import { ExitCode, PitrError } from '../../errors.ts';
+import { statSync, utimesSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { ExitCode, messageOf, PitrError } from '../../errors.ts';
+import type { Repository } from '../../git/repository.ts';
 import type { Snapshot, SnapshotType } from '../../timeline/snapshot.ts';
 import { isSnapshotType, snapshotTypes, triggerPattern } from '../../timeline/snapshot.ts';
 import { takeSnapshot, type TakeOptions } from '../../timeline/take.ts';
@@ -41,10 +44,33 @@ export async function run({ options }: Arguments, terminal: Terminal): Promise<n
     const failedDatabases = taken.failedDatabases.map(({ name, reason }) => ({ name, reason }));
     terminal.result({ created: taken.created, snapshot: { ...snapshot, failedDatabases } });
   }
+  if (taken.created && isPruneDue(repository)) await pruneAfter(repository, terminal);
   return taken.failedDatabases.length > 0 ? ExitCode.partial : ExitCode.done;
 }
 
-async function existing(commit: string, repository: Parameters<typeof takeSnapshot>[0]): Promise<Snapshot> {
+const day = 24 * 3600 * 1000;
+
+/** One look at a file's time: this runs in every hook. The first day there is nothing to prune. */
+function isPruneDue({ lineDir }: Repository): boolean {
+  const stamp = path.join(lineDir, 'prune-stamp');
+  const stat = statSync(stamp, { throwIfNoEntry: false });
+  if (stat === undefined) writeFileSync(stamp, '');
+  return stat !== undefined && Math.abs(Date.now() - stat.mtimeMs) > day;
+}
+
+/** The snapshot is recorded: whatever is wrong with pruning is told, and tried again tomorrow. */
+async function pruneAfter({ lineDir }: Repository, terminal: Terminal): Promise<void> {
+  utimesSync(path.join(lineDir, 'prune-stamp'), new Date(), new Date());
+  try {
+    await (await import('../main.ts')).pruneByItself(terminal);
+  } catch (error) {
+    terminal.warn(`the daily prune was not done: ${messageOf(error)}`, [
+      'git pitr prune --dry-run shows what it would do; pitr.retention.auto = false switches it off.',
+    ]);
+  }
+}
+
+async function existing(commit: string, repository: Repository): Promise<Snapshot> {
   const { readSnapshot } = await import('../../timeline/catalog.ts');
   const snapshot = await readSnapshot(repository, commit);
   if (snapshot === undefined)

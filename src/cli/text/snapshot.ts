@@ -1,4 +1,4 @@
-import type { Snapshot } from '../../timeline/snapshot.ts';
+import type { Snapshot, Squashed } from '../../timeline/snapshot.ts';
 import type { Terminal } from '../terminal.ts';
 
 /** Snapshots as text. */
@@ -47,12 +47,19 @@ export function snapshotLine(snapshot: Snapshot, terminal: Terminal): string {
     snapshot.pinned ? 'pinned' : '',
     snapshot.operation === undefined ? '' : `in ${withArticle(snapshot.operation)}`,
     databases === '' ? '' : `db:${databases}`,
+    snapshot.squashed === undefined ? '' : describeSquashed(snapshot.squashed),
     snapshot.skipped.length > 0 ? `${snapshot.skipped.length} left out` : '',
   ].filter(Boolean);
   const changes = describeChanges(snapshot.changes).padEnd(12);
   const kind = `${snapshot.type}${snapshot.trigger === 'manual' ? '' : `/${snapshot.trigger}`}`.padEnd(18);
   const tail = [titleOf(snapshot), marks.length > 0 ? `[${marks.join(' ')}]` : ''].filter(Boolean).join(' ');
   return `${terminal.paint('yellow', snapshot.id)}  ${describeTime(snapshot.time)}  ${kind}  ${changes}  ${tail}`.trimEnd();
+}
+
+/** "+166 folded, 2026-11-01 to 2026-11-03": what a prune dropped between this one and the one before it. */
+function describeSquashed({ count: folded, from, to }: Squashed): string {
+  const [first, last] = [from, to].map((time) => describeTime(time).slice(0, 10));
+  return `+${folded} folded, ${first === last ? first : `${first} to ${last}`}`;
 }
 
 /** What only the note says. */
@@ -76,6 +83,13 @@ export function snapshotDetails(snapshot: Snapshot, terminal: Terminal): string 
     `Commit:    ${snapshot.commit}`,
     ...(snapshot.fromTrailers === true ? [] : noteLines(snapshot)),
   ];
+  if (snapshot.squashed !== undefined) {
+    const { count: folded, from, to, types } = snapshot.squashed;
+    const each = Object.entries(types).map(([type, number]) => `${number} ${type}`);
+    lines.push(
+      `Folded in: ${count(folded, 'snapshot')} from ${describeTime(from)} to ${describeTime(to)} (${each.join(', ')})`,
+    );
+  }
   for (const { name, engine, bytes, sha256 } of snapshot.databases)
     lines.push(`Database:  ${name} (${engine}), ${describeBytes(bytes)}, sha256 ${sha256.slice(0, 16)}`);
   for (const { name, reason } of snapshot.failedDatabases)
