@@ -80,6 +80,9 @@ async function pruneLocked(repository: Repository, config: Config, options: Prun
     if (plan?.tip !== refs.timeline) plan = await planPrune(repository, config, refs, options.policy);
     crashPoint('prune-planned');
     if (plan.dropped === 0) {
+      // What a prune that was killed did not come to.
+      if (refs.previous !== '')
+        await sweepNotes(repository, await goneBetween(repository, refs, refs.timeline));
       await releaseOld(repository, refs);
       return { ...plan, freed: await plan.freed, applied: false };
     }
