@@ -4,6 +4,7 @@
  *
  * `PITR_CAMPAIGN=1`, or `PITR_KILLS=200`, kills ten times as often; `PITR_SEED` repeats the random moments of a run.
  */
+import assert from 'node:assert/strict';
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
@@ -75,16 +76,14 @@ class Pruning {
     const ids = now.map(({ id }) => id);
     const known = new Map(this.all.map((one) => [one.id, one]));
     for (const { id, message, pinned, fromTrailers } of now) {
-      expect(fromTrailers).toBeUndefined();
-      expect({ message, pinned }).toEqual({
-        message: known.get(id)?.message,
-        pinned: known.get(id)?.pinned,
-      });
+      assert.equal(fromTrailers, undefined);
+      assert.deepEqual([message, pinned], [known.get(id)?.message, known.get(id)?.pinned]);
     }
-    expect([this.all.map(({ id }) => id), this.kept]).toContainEqual(ids);
+    const isPruned = ids.length === this.kept.length;
+    assert.deepEqual(ids, isPruned ? this.kept : this.all.map(({ id }) => id));
     this.repository.git('fsck', '--strict', '--no-dangling');
-    expect(this.repository.git('rev-list', '--count', 'refs/pitr/main')).toBe(String(ids.length));
-    return ids.length === this.kept.length ? 'pruned' : 'all';
+    assert.equal(Number(this.repository.git('rev-list', '--count', 'refs/pitr/main')), ids.length);
+    return isPruned ? 'pruned' : 'all';
   }
 
   /** After a kill: what is there is whole, and prune and undo do all they do. */
@@ -94,10 +93,10 @@ class Pruning {
       this.requireWhole();
       pitr(this.path, ['prune', ...policy]);
       const commits = this.repository.git('rev-list', 'refs/pitr/main').split('\n');
-      expect(commits).toHaveLength(this.kept.length);
-      expect(this.noted()).toEqual(commits);
+      assert.equal(commits.length, this.kept.length);
+      assert.deepEqual(this.noted(), commits);
       pitr(this.path, ['undo']);
-      expect(this.requireWhole()).toBe('all');
+      assert.equal(this.requireWhole(), 'all');
     });
     return killed;
   }

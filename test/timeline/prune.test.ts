@@ -130,7 +130,7 @@ test('kept snapshots have the same bytes before a prune, after it, and after git
     repository.git('update-ref', '-d', ref);
   repository.git('gc', '--quiet', '--prune=now');
   for (const id of kept) expect(contentOf(repository, id)).toEqual(before.get(id));
-  expect(() => repository.git('cat-file', '-e', trees[1] ?? '')).toThrow();
+  expect(() => repository.git('cat-file', '-t', trees[1] ?? '')).toThrow('could not get object info');
   repository.git('fsck', '--strict', '--full');
 });
 
@@ -343,7 +343,8 @@ test('while a restore is interrupted nothing is pruned', () => {
   at(repository, now, ['restore', '--snapshot', 'latest~1', '--yes']);
   const line = repository.resolve('.git/pitr/lines/main');
   execFileSync('mv', [path.join(line, 'last-operation.json'), path.join(line, 'journal.json')]);
-  at(repository, now, ['prune', '--policy', '1'], 8);
+  expect(at(repository, now, ['prune', '--policy', '1'], 8).stderr).toContain('--continue');
+  expect(list(repository).length).toBeGreaterThan(1);
 });
 
 test('--gc runs gc with its grace period', () => {

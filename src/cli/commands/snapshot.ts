@@ -1,7 +1,8 @@
-import { statSync, utimesSync, writeFileSync } from 'node:fs';
+import { statSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 import { ExitCode, messageOf, PitrError } from '../../errors.ts';
 import type { Repository } from '../../git/repository.ts';
+import { writeCache } from '../../system/files.ts';
 import type { Snapshot, SnapshotType } from '../../timeline/snapshot.ts';
 import { isSnapshotType, snapshotTypes, triggerPattern } from '../../timeline/snapshot.ts';
 import { takeSnapshot, type TakeOptions } from '../../timeline/take.ts';
@@ -54,14 +55,15 @@ const day = 24 * 3600 * 1000;
 function isPruneDue({ lineDir }: Repository): boolean {
   const stamp = path.join(lineDir, 'prune-stamp');
   const stat = statSync(stamp, { throwIfNoEntry: false });
-  if (stat === undefined) writeFileSync(stamp, '');
+  if (stat === undefined) writeCache(stamp, '');
   return stat !== undefined && Math.abs(Date.now() - stat.mtimeMs) > day;
 }
 
 /** The snapshot is recorded: whatever is wrong with pruning is told, and tried again tomorrow. */
 async function pruneAfter({ lineDir }: Repository, terminal: Terminal): Promise<void> {
-  utimesSync(path.join(lineDir, 'prune-stamp'), new Date(), new Date());
   try {
+    // First: one that fails is not tried again with every snapshot.
+    utimesSync(path.join(lineDir, 'prune-stamp'), new Date(), new Date());
     await (await import('../main.ts')).pruneByItself(terminal);
   } catch (error) {
     terminal.warn(`the daily prune was not done: ${messageOf(error)}`, [
