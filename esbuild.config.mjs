@@ -27,7 +27,12 @@ const requireBanner =
  * snapshot read 20 files before its first git process, 15 ms on every hook (docs/decisions/0003).
  */
 const lazyPackages = ['yargs', 'temporal-polyfill', 'chrono-node/en', 'pg', 'pg-copy-streams', 'mysql2'];
-const lazyModules = ['src/timeline/schema.ts', 'src/cli/main.ts'];
+const lazyModules = [
+  'src/timeline/schema.ts',
+  'src/cli/main.ts',
+  'src/cli/commands/list.ts',
+  'src/cli/commands/prune.ts',
+];
 
 const chunkOf = (name) =>
   name

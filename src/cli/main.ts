@@ -31,11 +31,6 @@ export async function main(argv: readonly string[]): Promise<number> {
   return reporting(terminal, () => dispatch(argv, words, terminal));
 }
 
-/** For the quick path, which has none of it: prunes when that is due. */
-export async function pruneByItself(terminal: Terminal): Promise<void> {
-  await (await import('./commands/prune.ts')).pruneByItself(terminal);
-}
-
 async function dispatch(
   argv: readonly string[],
   words: readonly string[],

@@ -6,10 +6,15 @@ export async function reporting(terminal: Terminal, work: () => Promise<number>)
   try {
     return await work();
   } catch (error) {
-    const known = error instanceof PitrError ? error : unexpected(error);
+    const known = isKnown(error) ? error : unexpected(error);
     terminal.fail(known);
     return known.exitCode;
   }
+}
+
+/** By its name too: what is loaded apart (esbuild.config.mjs) has a class of its own. */
+function isKnown(error: unknown): error is PitrError {
+  return error instanceof PitrError || (error instanceof Error && error.name === 'PitrError');
 }
 
 /** An error nobody foresaw: a defect, or the machine (disk, memory). */

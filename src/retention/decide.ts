@@ -134,9 +134,11 @@ async function applyRules(
       covered.push({ rule: name, title, kept });
     }
   }
+  const beyond: Reason = { rule: 'none', text: `beyond ${allRules(type, rules)}` };
+  covered.sort((a, b) => finestFirst.indexOf(a.rule) - finestFirst.indexOf(b.rule));
   for (const { candidate, decision } of group)
     if (decision.reasons.length === 0)
-      decision.reasons.push(reasonToDrop(candidate, rules, type, covered, names));
+      decision.reasons.push(representedBy(candidate, covered, names) ?? beyond);
 }
 
 interface Covered {
@@ -154,22 +156,24 @@ const finestFirst: readonly RuleName[] = [
   'keepYearly',
 ];
 
-function reasonToDrop(
+/** The one that stands for the finest of its periods that a rule reaches. */
+function representedBy(
   { time }: Candidate,
-  rules: Rules,
-  type: RuledType,
-  covered: readonly Covered[],
+  finest: readonly Covered[],
   names: PeriodNames,
-): Reason {
-  const finest = covered.toSorted((a, b) => finestFirst.indexOf(a.rule) - finestFirst.indexOf(b.rule));
+): Reason | undefined {
   for (const { rule, title, kept } of finest) {
     const bucket = names(time, rule);
     const by = kept.get(bucket);
     if (by !== undefined)
       return { rule: title, bucket, by, text: `${title} keeps ${by}, the newest of ${bucket}` };
   }
+  return undefined;
+}
+
+function allRules(type: RuledType, rules: Rules): string {
   const all = Object.entries(rules).map(
     ([rule, limit]) => `${ruleTitle(type, rule as RuleName)} ${limitText(limit)}`,
   );
-  return { rule: 'none', text: `beyond ${all.join(', ')}` };
+  return all.join(', ');
 }

@@ -18,13 +18,19 @@ const day = 86_400_000;
 
 export function periodNames(timeZone: string): PeriodNames {
   const offset = offsets(timeZone);
-  return (epochMs, rule) => {
+  // Each moment is asked about for every rule.
+  const walls = new Map<number, { east: number; date: string }>();
+  const wallOf = (epochMs: number) => {
     const east = offset(epochMs);
-    const wall = new Date(epochMs + east);
-    const date = wall.toISOString();
+    const found = { east, date: new Date(epochMs + east).toISOString() };
+    walls.set(epochMs, found);
+    return found;
+  };
+  return (epochMs, rule) => {
+    const { east, date } = walls.get(epochMs) ?? wallOf(epochMs);
     if (rule === 'keepYearly') return date.slice(0, -20);
     if (rule === 'keepMonthly') return date.slice(0, -17);
-    if (rule === 'keepWeekly') return isoWeek(wall);
+    if (rule === 'keepWeekly') return isoWeek(new Date(epochMs + east));
     if (rule === 'keepDaily') return date.slice(0, -14);
     // Clocks that are set back show an hour twice; each is an hour of its own.
     return `${date.slice(0, -14)} ${date.slice(-13, -11)}:00 ${offsetText(east)}`;

@@ -1,9 +1,11 @@
 import { randomBytes } from '../system/crypto.ts';
 import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
 import { GitFailure, startGit } from '../git/run.ts';
-import { parseMessage } from './message.ts';
+import { parseMessage, type Trailers } from './message.ts';
 import { maxNoteBytes } from './limits.ts';
 import { inspectNotes, type Notes } from './notes.ts';
+import { plainNote } from './plainNote.ts';
+import type { Note } from './schema.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** The snapshots of a line, newest first, and the commits on it that are none. */
@@ -30,9 +32,30 @@ export interface CatalogOptions {
  * Error: `failed` when git cannot read any of it.
  */
 export async function readCatalog(repository: Repository, options: CatalogOptions = {}): Promise<Catalog> {
+  if (options.trailersOnly === true) return readLog(repository, options, undefined);
+  const inspecting = inspectNotes(repository);
+  if (options.limit !== undefined) return readLog(repository, options, await inspecting);
+  // Nearly always the notes are sound: git reads them while it is still looked at whether they are.
+  inspecting.catch(() => {}); // whoever awaits it hears of it
+  try {
+    return await readLog(repository, options, { kind: 'sound' }, inspecting);
+  } catch (error) {
+    if (!(error instanceof NotSound)) throw error;
+    return readLog(repository, options, await inspecting);
+  }
+}
+
+class NotSound extends Error {}
+
+/** @param inspecting says whether the notes are sound indeed; what git says meanwhile is held. Error: `NotSound` */
+async function readLog(
+  repository: Repository,
+  options: CatalogOptions,
+  notes: Notes | undefined,
+  inspecting?: Promise<Notes>,
+): Promise<Catalog> {
   const catalog: Catalog = { snapshots: [], problems: [] };
-  // Before git starts: Node throws away what a process printed if nobody reads it by the time it exits.
-  const { parseNote, notes } = options.trailersOnly === true ? unread : await readingNotes(repository);
+  const unusual: Unusual[] = [];
   if (notes?.kind === 'broken') catalog.problems.push({ commit: '', problem: notes.problem });
   const mark = `--${randomBytes(12).toString('hex')}--`;
   const limit = options.limit === undefined ? [] : [`--max-count=${options.limit}`];
@@ -49,12 +72,24 @@ export async function readCatalog(repository: Repository, options: CatalogOption
     cwd: repository.worktree,
     okCodes: [0, 128],
   });
-  for await (const records of recordsOf(running.stdout, mark))
-    for (const record of records) {
-      if (notes?.kind === 'oversized') await addReadApart(catalog, record, notes, parseNote);
-      else addRecord(catalog, record, parseNote);
-    }
-  const { code, stderr } = await running.end();
+  const batches = recordsOf(running.stdout, mark);
+  try {
+    for await (const records of inspecting === undefined ? batches : onceSound(batches, inspecting))
+      for (const record of records) {
+        if (notes?.kind === 'oversized') await addReadApart(catalog, record, notes, unusual);
+        else addRecord(catalog, record, notes === undefined ? undefined : unusual);
+      }
+  } catch (error) {
+    running.child.kill('SIGKILL');
+    await running.end().catch(() => {}); // nobody needs what it would have said
+    throw error;
+  }
+  const { code, stderr } = await running.end().catch((error: unknown) => {
+    // Notes that are no tree of notes stop git altogether; without them it may read the rest.
+    throw inspecting === undefined ? error : new NotSound();
+  });
+  if (code !== 0 && inspecting !== undefined && (await inspecting).kind !== 'sound') throw new NotSound();
+  if (unusual.length > 0) await readUnusual(catalog, unusual);
   if (code !== 0 && !/bad revision|unknown revision|ambiguous argument/.test(stderr)) {
     // "There is no snapshot" would be a lie, and a person would believe it.
     if (catalog.snapshots.length === 0) throw new GitFailure(args, code, stderr, null);
@@ -63,15 +98,56 @@ export async function readCatalog(repository: Repository, options: CatalogOption
   return catalog;
 }
 
-async function readingNotes(repository: Repository): Promise<{ parseNote: ParseNote; notes: Notes }> {
-  const [{ parseNote }, notes] = await Promise.all([import('./schema.ts'), inspectNotes(repository)]);
-  return { parseNote, notes };
+/** Characters that are held until it is known whether the notes are sound; then git waits. */
+const holdable = 16 * 1024 * 1024;
+
+async function* onceSound(
+  batches: AsyncIterable<string[]>,
+  inspecting: Promise<Notes>,
+): AsyncGenerator<string[]> {
+  let isKnown = false;
+  const sound = inspecting.then(({ kind }) => {
+    isKnown = true;
+    return kind === 'sound';
+  });
+  sound.catch(() => {}); // heard of below
+  let held: string[][] = [];
+  let size = 0;
+  for await (const batch of batches) {
+    held.push(batch);
+    size += batch.reduce((sum, { length }) => sum + length, 0);
+    if (!isKnown && size < holdable) continue;
+    if (!(await sound)) throw new NotSound();
+    yield* held;
+    held = [];
+  }
+  if (!(await sound)) throw new NotSound();
+  yield* held;
 }
 
-const unread: { parseNote: ParseNote; notes: undefined } = {
-  parseNote: () => ({ problem: 'its note was not read' }),
-  notes: undefined,
-};
+/** A note that is not checked yet; its snapshot is in the list as its trailers tell it. */
+interface Unusual {
+  at: number;
+  content: string;
+}
+
+/** What the quick check does not know is read by the schema, which takes 40 ms to load. */
+async function readUnusual(catalog: Catalog, unusual: readonly Unusual[]): Promise<void> {
+  const { parseNote } = await import('./schema.ts');
+  for (const { at, content } of unusual) {
+    const known = catalog.snapshots[at];
+    if (known === undefined) continue;
+    const note = parseNote(content);
+    const problem =
+      'problem' in note
+        ? String(note.problem)
+        : note.id === known.id
+          ? undefined
+          : 'its note belongs to another snapshot';
+    if (problem !== undefined) catalog.problems.push({ commit: known.commit, problem });
+    else catalog.snapshots[at] = withNote(known, known.commit, note as Note);
+  }
+}
 
 /** The snapshot that one commit is, or undefined. */
 export async function readSnapshot(repository: Repository, commit: string): Promise<Snapshot | undefined> {
@@ -128,50 +204,78 @@ async function* recordsOf(stream: AsyncIterable<Buffer>, mark: string): AsyncGen
   if (!first) yield [record.join('') + tail];
 }
 
-type ParseNote = typeof import('./schema.ts').parseNote;
-
 /** The same as `addRecord` where git did not print the notes. */
 async function addReadApart(
   catalog: Catalog,
   record: string,
   notes: Notes & { kind: 'oversized' },
-  parseNote: ParseNote,
+  unusual: Unusual[],
 ): Promise<void> {
-  const [commit = '', message = ''] = record.split('\0');
-  const text = await notes.read(commit.trim());
-  addRecord(catalog, `${commit}\0${message}\0${text ?? ''}`, parseNote, text === undefined);
+  const [commit = '', message = ''] = record.split('\0', 2);
+  const content = await notes.read(commit.trim());
+  addRecord(catalog, `${commit}\0${message}\0${content ?? ''}`, unusual, content === undefined);
 }
 
-function addRecord(catalog: Catalog, record: string, parseNote: ParseNote, isOversized = false): void {
-  const [commit = '', message = '', ...rest] = record.split('\0');
-  const trailers = parseMessage(message);
+/** @param unusual takes the notes that are to be looked at more closely; undefined where no note is read */
+function addRecord(
+  catalog: Catalog,
+  record: string,
+  unusual: Unusual[] | undefined,
+  isOversized = false,
+): void {
+  const [first, second] = [record.indexOf('\0'), record.indexOf('\0', record.indexOf('\0') + 1)];
+  const commit = record.slice(0, first);
+  const trailers =
+    first === -1 ? undefined : parseMessage(record.slice(first + 1, second === -1 ? undefined : second));
   if (trailers === undefined) {
     catalog.unbroken ??= catalog.snapshots.length;
-    catalog.problems.push({ commit, problem: 'it is not a snapshot (its trailers are missing or wrong)' });
-    return;
-  }
-  const text = rest.join('\0').trim();
-  const parseText = (content: string) =>
-    content === '' ? { problem: 'it has no note' } : parseNote(content);
-  const note =
-    isOversized || text.length > maxNoteBytes ? { problem: 'its note is too large' } : parseText(text);
-  const base = {
-    id: trailers.id,
-    time: trailers.time,
-    type: trailers.type,
-    trigger: trailers.trigger,
-    commit,
-  };
-  if ('problem' in note || note.id !== trailers.id) {
     catalog.problems.push({
-      commit,
-      problem: 'problem' in note ? String(note.problem) : 'its note belongs to another snapshot',
+      commit: first === -1 ? record.trim() : commit,
+      problem: 'it is not a snapshot (its trailers are missing or wrong)',
     });
-    catalog.snapshots.push(fromTrailers(base, trailers.subject));
     return;
   }
-  catalog.snapshots.push({
-    ...base,
+  const known = () => fromTrailers(commit, trailers);
+  const content = second === -1 ? '' : record.slice(second + 1).trim();
+  const problem =
+    unusual === undefined
+      ? 'its note was not read'
+      : isOversized || content.length > maxNoteBytes
+        ? 'its note is too large'
+        : content === ''
+          ? 'it has no note'
+          : undefined;
+  if (problem !== undefined) {
+    catalog.problems.push({ commit, problem });
+    catalog.snapshots.push(known());
+    return;
+  }
+  const note = quickly(content);
+  if (note === undefined || note.id !== trailers.id) {
+    unusual?.push({ at: catalog.snapshots.length, content });
+    catalog.snapshots.push(known());
+  } else catalog.snapshots.push(withNote(trailers, commit, note));
+}
+
+function quickly(content: string): Note | undefined {
+  try {
+    return plainNote(JSON.parse(content));
+  } catch {
+    return undefined; // the schema says what is wrong with it
+  }
+}
+
+function withNote(
+  { id, time, type, trigger }: Pick<Trailers, 'id' | 'time' | 'type' | 'trigger'>,
+  commit: string,
+  note: Note,
+): Snapshot {
+  return {
+    id,
+    time,
+    type,
+    trigger,
+    commit,
     message: note.message,
     pinned: note.pinned,
     head: note.head,
@@ -179,20 +283,28 @@ function addRecord(catalog: Catalog, record: string, parseNote: ParseNote, isOve
     changes: note.changes,
     files: note.files,
     bytes: note.bytes,
-    databases: note.databases as Snapshot['databases'],
-    skipped: note.skipped,
-    failedDatabases: note.failedDatabases,
+    databases: shared(note.databases as Snapshot['databases']),
+    skipped: shared(note.skipped),
+    failedDatabases: shared(note.failedDatabases),
     ...(note.squashed === undefined ? {} : { squashed: note.squashed }),
-  });
+  };
 }
 
+/** 30,000 empty lists are much for the garbage collector to carry about. */
+function shared<Item>(list: Item[]): Item[] {
+  return list.length === 0 ? nothing : list;
+}
+
+const nothing: never[] = [];
+
 /** What can be said of a snapshot whose note is lost. */
-function fromTrailers(
-  base: Pick<Snapshot, 'id' | 'time' | 'type' | 'trigger' | 'commit'>,
-  subject: string,
-): Snapshot {
+function fromTrailers(commit: string, { id, time, type, trigger, subject }: Trailers): Snapshot {
   return {
-    ...base,
+    id,
+    time,
+    type,
+    trigger,
+    commit,
     message: subject.replace(/^[a-z]+: /, ''),
     pinned: false,
     head: { branch: null, commit: null },

@@ -10,32 +10,25 @@ export function foldDropped(
   const folded = new Map<string, Squashed>();
   let waiting: Squashed | undefined;
   for (const snapshot of snapshots.toReversed()) {
+    const { id, time, type, squashed } = snapshot;
     if (!isKept(snapshot)) {
-      waiting = addUp(waiting, addUp(snapshot.squashed, asSquashed(snapshot)));
+      waiting ??= { count: 0, from: time, to: time, types: {} };
+      add(waiting, { count: 1, from: time, to: time, types: { [type]: 1 } });
+      if (squashed !== undefined) add(waiting, squashed);
       continue;
     }
     // A note that cannot be read is not written over: the next one that can be says it.
     if (waiting === undefined || snapshot.fromTrailers === true) continue;
-    folded.set(snapshot.id, addUp(waiting, snapshot.squashed));
+    if (squashed !== undefined) add(waiting, squashed);
+    folded.set(id, waiting);
     waiting = undefined;
   }
   return folded;
 }
 
-function asSquashed({ time, type }: Snapshot): Squashed {
-  return { count: 1, from: time, to: time, types: { [type]: 1 } };
-}
-
-function addUp(a: Squashed | undefined, b: Squashed | undefined): Squashed {
-  const parts = [a, b].filter((part) => part !== undefined);
-  const times = parts.flatMap(({ from, to }) => [from, to]).toSorted((x, y) => Date.parse(x) - Date.parse(y));
-  const types: Record<string, number> = {};
-  for (const part of parts)
-    for (const [type, count] of Object.entries(part.types)) types[type] = (types[type] ?? 0) + count;
-  return {
-    count: parts.reduce((sum, { count }) => sum + count, 0),
-    from: times[0] ?? '',
-    to: times.at(-1) ?? '',
-    types,
-  };
+function add(sum: Squashed, { count, from, to, types }: Squashed): void {
+  sum.count += count;
+  if (Date.parse(from) < Date.parse(sum.from)) sum.from = from;
+  if (Date.parse(to) > Date.parse(sum.to)) sum.to = to;
+  for (const [type, number] of Object.entries(types)) sum.types[type] = (sum.types[type] ?? 0) + number;
 }

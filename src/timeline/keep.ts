@@ -24,7 +24,7 @@ import { crashPoint } from '../system/crashPoint.ts';
 
 /** What is new: reachable from `tips` (the snapshot first) and not from `before`. */
 export interface NewObjects {
-  tips: readonly [string, string];
+  tips: readonly string[];
   before: readonly string[];
 }
 

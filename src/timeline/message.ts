@@ -36,8 +36,21 @@ function formatSubject({ type, message, changes }: Pick<Snapshot, 'type' | 'mess
   return `${type}: ${changes.added} added, ${changes.modified} modified, ${changes.deleted} deleted`;
 }
 
+/** What `formatMessage` writes, which is what nearly every message is: told in a fifth of the time. */
+const usual =
+  /\n\nPitr-Id: ([0-9a-f]{10,64})\nPitr-Type: ([a-z]+)\nPitr-Trigger: ([\w:.-]{1,72})\nPitr-Time: ([\d:.TZ-]{24})\nPitr-Schema: 1\s*$/;
+
 /** Reads the trailers of a commit message; undefined when it is not a snapshot's. Never trusts what it finds. */
 export function parseMessage(text: string): Trailers | undefined {
+  const start = text.lastIndexOf('\n\nPitr-Id: ');
+  const [, id = '', type = '', trigger = '', time = ''] =
+    start === -1 ? [] : (usual.exec(text.slice(start)) ?? []);
+  if (!isSnapshotType(type) || !triggerPattern.test(trigger) || !isTime(time)) return parseUnusual(text);
+  const lineEnd = text.indexOf('\n');
+  return { id, type, trigger, time, schema: 1, subject: text.slice(0, lineEnd) };
+}
+
+function parseUnusual(text: string): Trailers | undefined {
   const paragraphs = text.trimEnd().split(/\n\n+/);
   const block = paragraphs.at(-1) ?? '';
   const fields = new Map<string, string>();

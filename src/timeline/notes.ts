@@ -4,7 +4,7 @@ import { objectStore } from '../git/objectStore.ts';
 import type { BytePath } from '../git/paths.ts';
 import { notesRef, type Repository } from '../git/repository.ts';
 import { readTree } from '../git/treeEntries.ts';
-import { git, nulRecords, startGit } from '../git/run.ts';
+import { git, gitText, nulRecords, startGit } from '../git/run.ts';
 import { readFileIfThere } from '../system/files.ts';
 import { maxNoteBytes } from './limits.ts';
 
@@ -57,7 +57,8 @@ async function inspectAll(repository: Repository): Promise<Notes> {
 }
 
 async function oidsByCommit(repository: Repository): Promise<Map<string, string>> {
-  const entries = await listNotes(repository, notesRef);
+  const tip = await gitText(['rev-parse', '--verify', notesRef], { cwd: repository.worktree });
+  const entries = await listNotes(repository, tip);
   return new Map(entries.map(({ commit, oid }) => [commit, oid]));
 }
 
@@ -69,7 +70,7 @@ export interface NoteEntry {
   oid: string;
 }
 
-/** What a tree of notes holds. A note's path is the commit's id, with slashes in it once there are many (git-notes(1)). */
+/** What a tree of notes holds, by its oid. A note's path is the commit's id, with slashes in it once there are many (git-notes(1)). */
 export async function listNotes(repository: Repository, tip: string): Promise<NoteEntry[]> {
   const entries: NoteEntry[] = [];
   const running = startGit(['ls-tree', '-rz', '--full-tree', '--end-of-options', tip], {

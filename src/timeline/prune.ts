@@ -2,16 +2,18 @@ import { retryIfLost } from '../capture/retry.ts';
 import type { Config } from '../config/config.ts';
 import { PitrError } from '../errors.ts';
 import { inQuarantine } from '../git/quarantine.ts';
-import { setRefs } from '../git/refs.ts';
+import { prestartImport } from '../git/fastImport.ts';
+import { allowPrestart, dismissPrestarted } from '../git/prestart.ts';
+import { prestartUpdateRefs, setRefs } from '../git/refs.ts';
 import { previousRefs, type Repository } from '../git/repository.ts';
 import { refuseWhileInterrupted } from '../restore/journal.ts';
 import type { Policy } from '../retention/policy.ts';
 import { currentTime } from '../system/clock.ts';
 import { crashPoint } from '../system/crashPoint.ts';
 import { foldDropped } from './fold.ts';
-import { listNotes } from './notes.ts';
+import { listNotes, type NoteEntry } from './notes.ts';
 import { lastPrune, notePrune } from './lastPrune.ts';
-import { type Judged, planPrune, type PrunePlan } from './prunePlan.ts';
+import { type Judged, planPrune, type PrunePlan, revisionsWithout } from './prunePlan.ts';
 import { type LineRefs, type NewChain, type NoteContent, readLineRefs, replaceChain } from './rewrite.ts';
 import type { Snapshot, Squashed } from './snapshot.ts';
 import { sweepNotes } from './sweep.ts';
@@ -34,7 +36,7 @@ export interface Pruned {
   now: number;
   timeZone: string;
   dropped: number;
-  /** Bytes on the disk that only what is dropped takes. */
+  /** Bytes on the disk that only what is dropped takes; 0 for an automatic prune, which does not measure it. */
   freed: number;
   /** False when `maxSize` cannot be reached: what is left is protected. */
   fits: boolean;
@@ -56,18 +58,24 @@ export async function pruneTimeline(
 ): Promise<Pruned> {
   refuseWhileInterrupted(repository);
   if (options.dryRun === true) {
-    const plan = await planPrune(repository, config, await readLineRefs(repository), options.policy);
+    const plan = await planPrune(repository, config, await readLineRefs(repository), {
+      policy: options.policy,
+      measures: true,
+    });
     return { ...plan, freed: await plan.freed, applied: false };
   }
   const lock = await lockLine(repository, config, 'prune');
   try {
     refuseWhileInterrupted(repository);
-    return await retryIfLost(repository, (isAgain) =>
-      isAgain
-        ? inQuarantine(repository, (apart) => pruneLocked(apart, config, options))
-        : pruneLocked(repository, config, options),
-    );
+    allowPrestart();
+    for (const prestartOne of [prestartImport, prestartUpdateRefs]) prestartOne(repository);
+    return await retryIfLost(repository, (isAgain) => {
+      if (!isAgain) return pruneLocked(repository, config, options);
+      dismissPrestarted(); // it would not write into the quarantine
+      return inQuarantine(repository, (apart) => pruneLocked(apart, config, options));
+    });
   } finally {
+    dismissPrestarted();
     lock.release();
   }
 }
@@ -76,21 +84,25 @@ async function pruneLocked(repository: Repository, config: Config, options: Prun
   let plan: PrunePlan | undefined;
   for (let race = 0; race < races; race++) {
     const refs = await readLineRefs(repository);
+    const listing = refs.notes === '' ? Promise.resolve([]) : listNotes(repository, refs.notes);
+    listing.catch(() => {}); // heard of below
     // Another line may have recorded something: then only the notes have moved.
-    if (plan?.tip !== refs.timeline) plan = await planPrune(repository, config, refs, options.policy);
+    if (plan?.tip !== refs.timeline)
+      plan = await planPrune(repository, config, refs, {
+        policy: options.policy,
+        measures: options.automatic !== true,
+      });
     crashPoint('prune-planned');
     if (plan.dropped === 0) {
       // What a prune that was killed did not come to.
-      if (refs.previous !== '')
-        await sweepNotes(repository, await goneBetween(repository, refs, refs.timeline));
+      const left = await leftBy(repository, refs, refs.timeline);
+      if (left.size > 0) await sweepNotes(repository, left);
       await releaseOld(repository, refs);
       return { ...plan, freed: await plan.freed, applied: false };
     }
-    // Measured while the refs still lead to what goes.
-    const freed = await plan.freed;
-    const chain = await chainOf(repository, refs, plan);
+    const chain = await chainOf(repository, await listing, plan);
     const { dropped } = plan;
-    const tip = await replaceChain(repository, refs, chain, `Prune: ${dropped} snapshots folded`, () =>
+    const replaced = await replaceChain(repository, refs, chain, `Prune: ${dropped} snapshots folded`, () =>
       notePrune(repository, refs, {
         kind: 'prune',
         time: new Date(currentTime()).toISOString(),
@@ -99,10 +111,12 @@ async function pruneLocked(repository: Repository, config: Config, options: Prun
         count: dropped,
       }),
     );
-    if (tip === undefined) continue;
-    await sweepNotes(repository, await goneBetween(repository, refs, tip));
+    if (replaced === undefined) continue;
+    const { tip, isSwept } = replaced;
+    if (!isSwept) await sweepNotes(repository, goneFrom(plan), () => leftBy(repository, refs, tip));
     crashPoint('pruned');
-    return { ...plan, freed, applied: true };
+    // Measured meanwhile: the way back keeps all of it.
+    return { ...plan, freed: await plan.freed, applied: true };
   }
   throw new PitrError('busy', 'Other programs keep recording in this repository; nothing was pruned.', {
     hints: ['Run the command again.'],
@@ -110,17 +124,26 @@ async function pruneLocked(repository: Repository, config: Config, options: Prun
 }
 
 /** What stays of the timeline, from the oldest change on. */
-async function chainOf(repository: Repository, refs: LineRefs, plan: PrunePlan): Promise<NewChain> {
+async function chainOf(
+  repository: Repository,
+  entries: readonly NoteEntry[],
+  plan: PrunePlan,
+): Promise<NewChain> {
   const snapshots = plan.snapshots.map(({ snapshot }) => snapshot);
   const keeps = new Map(plan.snapshots.map(({ snapshot, keep }) => [snapshot, keep]));
   const isKept = (snapshot: Snapshot) => keeps.get(snapshot) === true;
   const oldest = snapshots.findLastIndex((snapshot) => !isKept(snapshot));
   const changing = snapshots.slice(0, oldest).filter(isKept).toReversed();
-  const notes = await noteContents(repository, refs, changing, foldDropped(snapshots, isKept));
+  const notes = await noteContents(repository, entries, changing, foldDropped(snapshots, isKept));
+  const gone = goneFrom(plan);
+  const staying = entries.filter(({ commit }) => !gone.has(commit));
+  // Notes of others, or those that a prune before this one has left: then the commits are looked at.
+  const isSure = staying.length <= snapshots.length - oldest - 1;
   return {
     base: await parentOf(repository, snapshots[oldest]?.commit ?? ''),
     again: changing.map(({ commit }) => ({ commit, note: notes.get(commit) })),
     notes: [],
+    ...(isSure ? { staying } : {}),
   };
 }
 
@@ -132,12 +155,10 @@ async function parentOf(repository: Repository, commit: string): Promise<string>
 /** The notes as they are, but for what was folded in: what a later version wrote into them stays. */
 async function noteContents(
   repository: Repository,
-  refs: LineRefs,
+  entries: readonly NoteEntry[],
   snapshots: readonly Snapshot[],
   folded: ReadonlyMap<string, Squashed>,
 ): Promise<Map<string, NoteContent>> {
-  if (refs.notes === '') return new Map();
-  const entries = await listNotes(repository, refs.notes);
   const blobs = new Map(entries.map(({ commit, oid }) => [commit, oid]));
   const contents = new Map<string, NoteContent>();
   const changing: { commit: string; blob: string; squashed: Squashed }[] = [];
@@ -156,10 +177,15 @@ async function noteContents(
   return contents;
 }
 
-/** The commits of the former chains that are not on the new one. */
-export async function goneBetween(repository: Repository, refs: LineRefs, tip: string): Promise<Set<string>> {
-  const { revisionsWithout } = await import('./prunePlan.ts');
-  return revisionsWithout(repository, [refs.timeline, refs.previous], tip);
+/** The commits that are there no more, from the oldest change on: also of what stays, which is another commit now. */
+function goneFrom({ snapshots }: PrunePlan): Set<string> {
+  const oldest = snapshots.findLastIndex(({ keep }) => !keep);
+  return new Set(snapshots.slice(0, oldest + 1).map(({ snapshot }) => snapshot.commit));
+}
+
+/** The commits that went with the prune before; one that was killed has left their notes. */
+async function leftBy(repository: Repository, refs: LineRefs, tip: string): Promise<Set<string>> {
+  return refs.previous === '' ? new Set() : revisionsWithout(repository, [refs.previous], tip);
 }
 
 const day = 24 * 3600 * 1000;

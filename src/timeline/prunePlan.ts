@@ -6,10 +6,9 @@ import { lastOperation } from '../restore/journal.ts';
 import { type Candidate, decide, type Reason } from '../retention/decide.ts';
 import { fitInto } from '../retention/maxSize.ts';
 import { type Policy, readPolicy } from '../retention/policy.ts';
-import { currentTime } from '../system/clock.ts';
+import { currentTime, timeZoneName } from '../system/clock.ts';
 import { type Catalog, readCatalog } from './catalog.ts';
-import { defaultTimeZone } from './instant.ts';
-import { measureFreed, measureKept } from './space.ts';
+import { diskUsage, ownTrees, treeOf } from './space.ts';
 import type { LineRefs } from './rewrite.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -38,11 +37,17 @@ export async function planPrune(
   repository: Repository,
   config: Config,
   refs: LineRefs,
-  given: string | undefined,
+  { policy: given, measures }: { policy: string | undefined; measures: boolean },
 ): Promise<PrunePlan> {
   const policy = readPolicy(config.git, given);
   const now = currentTime();
-  const timeZone = defaultTimeZone();
+  const timeZone = timeZoneName();
+  const own = ownTrees(repository);
+  // It takes as long as all the rest, and needs nothing of it.
+  const total = own.then((trees) =>
+    measures && refs.timeline !== '' ? diskUsage(repository, [refs.timeline], trees) : 0,
+  );
+  for (const measuring of [own, total]) measuring.catch(() => {}); // reported by whoever awaits what comes of it
   const catalog: Catalog =
     refs.timeline === ''
       ? { snapshots: [], problems: [] }
@@ -53,10 +58,11 @@ export async function planPrune(
   let fits = true;
   if (policy.maxSize !== undefined) {
     const commits = new Map(catalog.snapshots.map(({ id, commit }) => [id, commit]));
-    const sizeOf = (ids: readonly string[]) =>
-      measureKept(
+    const sizeOf = async (ids: readonly string[]) =>
+      diskUsage(
         repository,
-        ids.map((id) => commits.get(id) ?? ''),
+        ids.map((id) => treeOf(commits.get(id) ?? '')),
+        await own,
       );
     const text = config.git.get('pitr.retention.maxsize') ?? String(policy.maxSize);
     ({ decisions, fits } = await fitInto(policy.maxSize, text, candidates, decisions, sizeOf));
@@ -69,11 +75,14 @@ export async function planPrune(
     }),
   );
   const kept = snapshots.filter(({ keep }) => keep).map(({ snapshot }) => snapshot.commit);
-  const gone = snapshots.filter(({ keep }) => !keep).map(({ snapshot }) => snapshot.commit);
+  const gone = snapshots.length - kept.length;
   const below = snapshots[snapshots.findLastIndex(({ keep }) => !keep) + 1]?.snapshot.commit ?? '';
-  const freed = gone.length === 0 ? Promise.resolve(0) : measureFreed(repository, gone, kept, below);
-  freed.catch(() => {}); // reported by whoever awaits it
-  return { tip: refs.timeline, snapshots, policy, now, timeZone, dropped: gone.length, freed, fits };
+  const staying = [...kept.map(treeOf), ...(below === '' ? [] : [below])];
+  const freed = async () =>
+    gone === 0 || !measures ? 0 : (await total) - (await diskUsage(repository, staying, await own));
+  const measuring = freed();
+  measuring.catch(() => {}); // reported by whoever awaits it
+  return { tip: refs.timeline, snapshots, policy, now, timeZone, dropped: gone, freed: measuring, fits };
 }
 
 /** What cannot be read must not be judged. */

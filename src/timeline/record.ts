@@ -248,7 +248,7 @@ async function keepOrTakeBack(repository: Repository, objects: NewObjects, tip: 
   try {
     await keepAfter(repository, objects);
   } catch (error) {
-    const [commit, notes] = objects.tips;
+    const [commit = '', notes = ''] = objects.tips;
     await updateRefs(repository, [
       { ref: timelineRef(repository), to: tip.commit, from: commit },
       { ref: notesRef, to: tip.notes, from: notes },

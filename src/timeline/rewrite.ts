@@ -1,6 +1,6 @@
 import { PitrError } from '../errors.ts';
 import { ImportStream } from '../git/fastImport.ts';
-import { gcStamp } from '../git/gc.ts';
+import { gcRuns, gcStamp } from '../git/gc.ts';
 import { objectReader } from '../git/objectReader.ts';
 import { type RefUpdate, updateRefs } from '../git/refs.ts';
 import { notesRef, previousRefs, type Repository, timelineRef } from '../git/repository.ts';
@@ -9,6 +9,8 @@ import { crashPoint } from '../system/crashPoint.ts';
 import { randomId } from '../system/files.ts';
 import { dropHolds, keepAfter, keepBefore, type NewObjects } from './keep.ts';
 import { parseMessage } from './message.ts';
+import type { NoteEntry } from './notes.ts';
+import { moveNotes, startNotes } from './sweep.ts';
 import { readTotals, writeTotals } from './totals.ts';
 
 /**
@@ -57,18 +59,28 @@ export interface NewChain {
   again: readonly { commit: string; note: NoteContent | undefined }[];
   /** Notes to put back on commits that are there already. */
   notes: readonly { commit: string; note: NoteContent }[];
+  /** The notes that there are without those of commits that are gone, if that is known: see `sweep.ts`. */
+  staying?: readonly NoteEntry[];
 }
 
 interface Written {
   tip: string;
   notes: string;
+  /** The notes of the new chain alone; '' where `staying` was not given. */
+  swept: string;
+}
+
+export interface Replaced {
+  tip: string;
+  /** True when the notes of what is gone are gone too. */
+  isSwept: boolean;
 }
 
 /**
  * Writes the chain and moves the refs to it, if they still are what they were. The former ones become the previous ones.
  * The caller holds the line's lock.
  * @param beforeMoving called when all is written and nothing has changed yet, with the new tip
- * @returns the new tip, or undefined when a ref had moved: nothing has changed then
+ * @returns undefined when a ref had moved: nothing has changed then
  * Error: `integrity` when a gc took what was being written; everything is as before then.
  */
 export async function replaceChain(
@@ -77,9 +89,9 @@ export async function replaceChain(
   chain: NewChain,
   message: string,
   beforeMoving: (tip: string) => void,
-): Promise<string | undefined> {
+): Promise<Replaced | undefined> {
   const stamp = gcStamp(repository);
-  const { tip, notes } = await writeChain(repository, refs, chain, message);
+  const { tip, notes, swept } = await writeChain(repository, refs, chain, message);
   crashPoint('prune-written');
   const objects: NewObjects = {
     tips: [tip, notes],
@@ -102,7 +114,11 @@ export async function replaceChain(
   if (!moved) return undefined;
   if (!held) await keepOrTakeBack(repository, objects, changing);
   moveTotals(repository, refs.timeline, tip);
-  return tip;
+  // Where a gc is at work, and where somebody has recorded something, the sweep takes the long way.
+  if (swept === '' || held || gcStamp(repository) !== stamp || gcRuns(repository))
+    return { tip, isSwept: false };
+  crashPoint('notes-written');
+  return { tip, isSwept: await moveNotes(repository, notes, swept) };
 }
 
 async function keepOrTakeBack(
@@ -125,7 +141,7 @@ async function keepOrTakeBack(
 async function writeChain(
   repository: Repository,
   refs: LineRefs,
-  { base, again, notes }: NewChain,
+  { base, again, notes, staying }: NewChain,
   message: string,
 ): Promise<Written> {
   const stream = new ImportStream();
@@ -152,9 +168,14 @@ async function writeChain(
   for (const { commit, note } of notes) put(commit, note);
   for (const [at, { note }] of again.entries()) if (note !== undefined) put(marks[at] ?? '', note);
   stream.text(`get-mark ${notesMark}`);
-  if (tipMark !== undefined) stream.text(`get-mark ${tipMark}`);
-  const [written = '', tip = base] = await stream.run(repository);
-  return { tip, notes: written };
+  stream.text(`get-mark ${tipMark ?? notesMark}`);
+  if (staying !== undefined) {
+    const sweptMark = startNotes(stream, staying);
+    for (const [at, { note }] of again.entries()) if (note !== undefined) put(marks[at] ?? '', note);
+    stream.text(`get-mark ${sweptMark}`);
+  }
+  const [written = '', tip = '', swept = ''] = await stream.run(repository);
+  return { tip: tipMark === undefined ? base : tip, notes: written, swept };
 }
 
 interface Source {

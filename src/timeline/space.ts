@@ -4,26 +4,10 @@ import { git, gitText } from '../git/run.ts';
 /** Bytes on the disk, as git stores them (`git rev-list --disk-usage`). */
 
 /**
- * What only the snapshots that go take: not what others of the line hold, nor the branches.
- * @param gone, kept commits, newest first
- * @param below the newest commit below all of `gone`; '' when there is none
+ * What these take together, beyond what others hold.
+ * @param of commits, with all that came before them, and trees
  */
-export async function measureFreed(
-  repository: Repository,
-  gone: readonly string[],
-  kept: readonly string[],
-  below: string,
-): Promise<number> {
-  const without = [...kept.map(treeOf), ...(await ownTrees(repository)), below];
-  return diskUsage(repository, gone, without);
-}
-
-/** What snapshots take together, beyond what the branches hold. */
-export async function measureKept(repository: Repository, kept: readonly string[]): Promise<number> {
-  return diskUsage(repository, kept.map(treeOf), await ownTrees(repository));
-}
-
-async function diskUsage(
+export async function diskUsage(
   repository: Repository,
   of: readonly string[],
   without: readonly string[],
@@ -35,14 +19,15 @@ async function diskUsage(
   return Number(stdout.toString('latin1').trim());
 }
 
-function treeOf(commit: string): string {
+export function treeOf(commit: string): string {
   return `${commit}^{tree}`;
 }
 
-/** So many of the newest commits of the branches are looked at: what older ones alone hold is hardly in a snapshot. */
+/** What older ones alone hold is hardly in a snapshot. */
 const newest = 1000;
 
-async function ownTrees({ worktree }: Repository): Promise<string[]> {
+/** The trees of the newest commits of the branches and tags. */
+export async function ownTrees({ worktree }: Repository): Promise<string[]> {
   const which = ['--branches', '--tags', '--remotes', `--max-count=${newest}`];
   const listed = await gitText(['log', '--no-show-signature', '--format=%T', ...which], { cwd: worktree });
   return listed.split('\n').filter(Boolean);

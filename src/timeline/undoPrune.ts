@@ -10,7 +10,7 @@ import { crashPoint } from '../system/crashPoint.ts';
 import { readCatalog } from './catalog.ts';
 import { hasRecord, isPruneLast, lastPrune, notePrune, type PruneRecord } from './lastPrune.ts';
 import { listNotes } from './notes.ts';
-import { goneBetween } from './prune.ts';
+import { revisionsWithout } from './prunePlan.ts';
 import { type LineRefs, type NewChain, readLineRefs, replaceChain } from './rewrite.ts';
 import type { Snapshot } from './snapshot.ts';
 import { sweepNotes } from './sweep.ts';
@@ -71,7 +71,7 @@ async function undoLocked(repository: Repository, dryRun: boolean): Promise<Prun
     const kind = record.kind === 'prune' ? 'undo' : 'prune';
     const count = Math.abs(after - before);
     const message = kind === 'undo' ? 'A prune taken back' : 'A prune done again';
-    const tip = await replaceChain(repository, refs, chain, message, () =>
+    const replaced = await replaceChain(repository, refs, chain, message, () =>
       notePrune(repository, refs, {
         kind,
         time: new Date(currentTime()).toISOString(),
@@ -80,8 +80,9 @@ async function undoLocked(repository: Repository, dryRun: boolean): Promise<Prun
         count,
       }),
     );
-    if (tip === undefined) continue;
-    await sweepNotes(repository, await goneBetween(repository, refs, tip));
+    if (replaced === undefined) continue;
+    const { tip } = replaced;
+    await sweepNotes(repository, await revisionsWithout(repository, [refs.timeline, refs.previous], tip));
     crashPoint('prune-undone');
     return { record, before, after, applied: true };
   }

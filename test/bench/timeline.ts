@@ -72,5 +72,38 @@ export function* timelineRows(pairs: number): Generator<Row> {
       run(long.path, process.execPath, ['-e', '0']);
     },
   });
+  yield squashRow(long, pairs);
   for (const repository of [short, long]) rmSync(repository.path, { recursive: true, force: true });
+}
+
+/** The floor has all that a squash cannot do without: the notes of all are read, and the kept commits written again. */
+function squashRow(long: TestRepository, pairs: number): Row {
+  const cwd = long.path;
+  pitr(cwd, ['prune']);
+  const kept = run(cwd, 'git', ['log', '--reverse', '--format=%T', 'refs/pitr/main']).split('\n');
+  const note = run(cwd, 'git', ['notes', '--ref=pitr', 'show', 'refs/pitr/main']);
+  pitr(cwd, ['undo']);
+  const data = (text: string) => `data ${Buffer.byteLength(text)}\n${text}\n`;
+  const committer = 'committer a <a@example.org> 1 +0000\n';
+  const commits = kept.map(
+    (tree, at) => `commit refs/floor/x\nmark :${at + 1}\n${committer}${data('m\n')}M 040000 ${tree} ""\n`,
+  );
+  const notes = kept.map((_, at) => `N inline :${at + 1}\n${data(note)}`);
+  const stream = `${commits.join('')}commit refs/notes/floor\n${committer}${data('n')}${notes.join('')}\ndone\n`;
+  return compare({
+    work: `squash 10,000 snapshots to ${kept.length}`,
+    against: 'node -e 0 + git log --notes + git fast-import of the kept',
+    target: 3,
+    pairs,
+    prepare: () => {
+      const isWhole = Number(run(cwd, 'git', ['rev-list', '--count', 'refs/pitr/main'])) >= 10_000;
+      if (!isWhole) pitr(cwd, ['undo']);
+    },
+    ours: () => pitr(cwd, ['prune']),
+    theirs: () => {
+      run(cwd, process.execPath, ['-e', '0']);
+      run(cwd, 'git', ['log', '--notes=pitr', 'refs/pitr/main']);
+      run(cwd, 'git', ['fast-import', '--quiet', '--done', '--force'], { input: stream });
+    },
+  });
 }

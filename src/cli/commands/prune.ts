@@ -15,14 +15,14 @@ export async function run({ options }: Arguments, terminal: Terminal): Promise<n
   const pruned = await watched(terminal, repository, () =>
     pruneTimeline(repository, config, { policy, dryRun }),
   );
-  terminal.print(pruneText(pruned, dryRun, terminal));
+  if (!terminal.json && !terminal.quiet) terminal.print(pruneText(pruned, dryRun, terminal));
   if (!pruned.fits)
     terminal.warn(`what is left is more than pitr.retention.maxSize, and all of it is protected`, [
       'git pitr unpin lets a snapshot go; see docs/retention.md for what else is protected.',
     ]);
   const gc = options['gc'] === true && !dryRun;
   if (gc) await watched(terminal, repository, () => collectGarbage(repository));
-  terminal.result({ ...pruneJson(pruned), dryRun, gc });
+  if (terminal.json) terminal.result({ ...pruneJson(pruned), dryRun, gc });
   return pruned.fits ? ExitCode.done : ExitCode.partial;
 }
 

@@ -64,7 +64,7 @@ async function pruneAfter({ lineDir }: Repository, terminal: Terminal): Promise<
   try {
     // First: one that fails is not tried again with every snapshot.
     utimesSync(path.join(lineDir, 'prune-stamp'), new Date(), new Date());
-    await (await import('../main.ts')).pruneByItself(terminal);
+    await (await import('./prune.ts')).pruneByItself(terminal);
   } catch (error) {
     terminal.warn(`the daily prune was not done: ${messageOf(error)}`, [
       'git pitr prune --dry-run shows what it would do; pitr.retention.auto = false switches it off.',

@@ -4,11 +4,31 @@ import type { Terminal } from '../terminal.ts';
 /** Snapshots as text. */
 
 export function describeTime(time: string): string {
-  const date = new Date(time);
-  const pad = (value: number) => String(value).padStart(2, '0');
-  const offset = -date.getTimezoneOffset();
-  const zone = `${offset < 0 ? '-' : '+'}${pad(Math.floor(Math.abs(offset) / 60))}:${pad(Math.abs(offset) % 60)}`;
-  return `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())} ${zone}`;
+  const epochMs = Date.parse(time);
+  const { east, text } = offsetOf(epochMs);
+  const wall = new Date(epochMs + east).toISOString();
+  return `${wall.slice(0, -14)} ${wall.slice(-13, -5)} ${text}`;
+}
+
+interface Offset {
+  /** Milliseconds east of UTC. */
+  east: number;
+  text: string;
+}
+
+/** By quarters of an hour since 1970: where clocks change, they change at the end of one. A list asks 10,000 times. */
+const offsets = new Map<number, Offset>();
+
+function offsetOf(epochMs: number): Offset {
+  const quarter = Math.floor(epochMs / 900_000);
+  const known = offsets.get(quarter);
+  if (known !== undefined) return known;
+  const minutes = -new Date(epochMs).getTimezoneOffset();
+  const pad = (value: number) => String(Math.floor(value)).padStart(2, '0');
+  const text = `${minutes < 0 ? '-' : '+'}${pad(Math.abs(minutes) / 60)}:${pad(Math.abs(minutes) % 60)}`;
+  const found = { east: minutes * 60_000, text };
+  offsets.set(quarter, found);
+  return found;
 }
 
 export function describeBytes(bytes: number): string {
@@ -37,7 +57,8 @@ function withArticle(word: string): string {
 
 /** The first line of a message: in a list a second one could pass for a snapshot. */
 export function titleOf({ message }: Snapshot): string {
-  return message.split(/[\r\n]/, 1)[0] ?? '';
+  const end = message.search(/[\r\n]/);
+  return end === -1 ? message : message.slice(0, end);
 }
 
 /** One line of `list`. */
