@@ -74,11 +74,12 @@ test('every configuration key that the program names is in the reference', () =>
   const documented = configKeys.map(({ key }) => key.toLowerCase());
   // In code, names and keys are put in: `pitr.database.${name}.path`.
   const text = sources().replace(/\$\{[^}]*\}/g, 'X');
-  const named = [...text.matchAll(/\bpitr\.(database\.[^.\s"'`]+\.)?([a-z]+)\b(?!\.)/gi)].map(
-    ([, database, leaf = '']) =>
-      `pitr.${database === undefined ? '' : 'database.<name>.'}${leaf}`.toLowerCase(),
+  const named = [...text.matchAll(/\bpitr\.(database\.[^.\s"'`]+\.|retention\.)?([a-z]+)\b(?!\.)/gi)].map(
+    ([, section = '', leaf = '']) =>
+      `pitr.${section.replace(/^database\..*/, 'database.<name>.')}${leaf}`.toLowerCase(),
   );
-  const keys = new Set(named.filter((key) => !key.endsWith('.x') && key !== 'pitr.database'));
+  const sections = ['pitr.database', 'pitr.retention'];
+  const keys = new Set(named.filter((key) => !key.endsWith('.x') && !sections.includes(key)));
   expect(keys).toContain('pitr.maxfilesize');
   for (const key of keys) expect(documented).toContain(key);
 });
@@ -99,8 +100,9 @@ test.each(configKeys.map((key) => [key.key, key] as const))(
   '%s may stand in .pitrconfig exactly where the reference says so',
   async (_, { key, tracked, otherwise }) => {
     const repository = scratchRepository();
-    const [section, name] = [key.slice(0, key.lastIndexOf('.')), key.slice(key.lastIndexOf('.') + 1)];
-    const header = section === 'pitr' ? '[pitr]' : '[pitr "database.app"]';
+    const actual = key.replace('<name>', 'app').replace('<type>', 'safety').replace('<rule>', 'keepLast');
+    const [, section, name = ''] = /^pitr\.(?:(.+)\.)?([^.]+)$/.exec(actual) ?? [];
+    const header = section === undefined ? '[pitr]' : `[pitr "${section}"]`;
     repository.write('.pitrconfig', `${header}\n\t${name} = ${otherwise || 'x'}\n`);
     const reading = readConfig(await findRepository(repository.path));
     if (tracked) await reading;
