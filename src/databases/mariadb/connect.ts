@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import type { Connection } from 'mysql2';
 import { messageOf, PitrError } from '../../errors.ts';
 import { type Address, describeAddress } from './address.ts';
@@ -77,9 +79,12 @@ export class Client {
     });
   }
 
-  /** Ends the connection at once, whatever is under way. */
-  destroy(): void {
+  /** Ends the connection at once, whatever is under way. It is over when this is: whoever looks next finds no lock of it. */
+  async destroy(): Promise<void> {
+    const { stream } = this.#connection as unknown as { stream: Socket };
+    const gone = stream.closed ? undefined : once(stream, 'close', { signal: AbortSignal.timeout(1000) });
     this.#connection.destroy();
+    await gone?.catch(() => {}); // the server still works at a statement; it sees that we are gone afterwards
   }
 }
 
@@ -149,7 +154,7 @@ export async function withClient<Result>(
     await client.close();
     return result;
   } catch (error) {
-    client.destroy();
+    await client.destroy();
     throw explain(address, error);
   }
 }

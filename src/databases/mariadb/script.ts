@@ -172,6 +172,8 @@ async function createStatement({ client, database, excluded }: Source, table: Ta
 function definitionsText(definitions: readonly Definition[], about: Schema): string {
   if (definitions.length === 0) return '';
   const parts = definitions.map((definition) => definitionText(definition, about));
+  // Remarks alone leave no setting behind that is to be taken back.
+  if (definitions.every(({ broken }) => broken !== undefined)) return parts.join('');
   return `${parts.join('')}${[...settings(false).slice(0, 3), 'COMMIT'].map(delimited).join('')}`;
 }
 

@@ -83,7 +83,7 @@ async function tryToSwap(
     crashPoint('after-swap');
     return plan;
   } finally {
-    guard.destroy();
+    await guard.destroy();
   }
 }
 

@@ -141,7 +141,7 @@ describe.skipIf(mariadbMissing !== undefined)(
 
     it('who may not create databases is told the one right that is missing, and with it the restore works', async () => {
       server.create('shared_1');
-      server.sql('', 'GRANT ALL PRIVILEGES ON shared\\_1.* TO tenant@localhost');
+      server.sql('', 'GRANT ALL PRIVILEGES ON `shared\\_1`.* TO tenant@localhost');
       server.sql('shared_1', simple, 'tenant');
       const place = await mariadbPlace(server, 'shared_1', { url: server.url('shared_1', 'tenant') });
       const old = await place.capture();
@@ -181,14 +181,14 @@ describe.skipIf(mariadbMissing !== undefined)(
 
     it('a foreign key of another database refuses the restore', async () => {
       const { place, old, now } = await twoStates('led_to');
-      server.create('leading');
+      server.create('pointing');
       server.sql(
-        'leading',
+        'pointing',
         'CREATE TABLE c (id int PRIMARY KEY, CONSTRAINT away FOREIGN KEY (id) REFERENCES led_to.t (id))',
       );
       const error = await failure(place.restore(old, now));
-      expect(error).toMatchObject({ kind: 'refused', message: expect.stringContaining('leading.c to t') });
-      server.sql('', 'DROP DATABASE leading');
+      expect(error).toMatchObject({ kind: 'refused', message: expect.stringContaining('pointing.c to t') });
+      server.sql('', 'DROP DATABASE pointing');
     });
 
     it('a view that cannot be used is told, and does not stand in the way', async () => {
