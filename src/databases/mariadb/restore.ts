@@ -36,6 +36,12 @@ export async function requireFreeMariadb(context: EngineContext): Promise<void> 
   await lockForAMoment(context, address);
 }
 
+/** Whether there is a database: the contract is in `../engine.ts`. */
+export function isThereMariadb({ database }: EngineContext): Promise<boolean> {
+  const address = addressOf(database);
+  return withClient(address, (client) => exists(client, address.database), { database: '' });
+}
+
 /**
  * Brings a live database back to a recorded state: the contract is in `../engine.ts`. It is built beside the live one
  * and checked; then the tables change places in one statement, and what else the database holds follows.
