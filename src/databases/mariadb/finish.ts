@@ -1,7 +1,7 @@
-import { PitrError } from '../../errors.ts';
+import { messageOf, PitrError } from '../../errors.ts';
 import { crashPoint } from '../../system/crashPoint.ts';
 import { type Beside, dropBeside, keepAway, type Plan, table } from './beside.ts';
-import { type Client, errorNumber, quoteName, sessionSettings } from './connect.ts';
+import { type Client, errorNumber, isLocked, quoteName, sessionSettings } from './connect.ts';
 import {
   collationStatement,
   type Definition,
@@ -17,6 +17,16 @@ import { describeTables, isTable, listTables } from './tables.ts';
  * tables dropped. Every step can be done again, so whoever finds the plan finishes it.
  */
 export async function finish(client: Client, beside: Beside, plan: Plan): Promise<void> {
+  try {
+    await finishAll(client, beside, plan);
+  } catch (error) {
+    // Connections end and locks are waited for: the next command just goes on.
+    if (error instanceof PitrError || errorNumber(error) === 0 || isLocked(error)) throw error;
+    throw unfinished(beside, plan, error);
+  }
+}
+
+async function finishAll(client: Client, beside: Beside, plan: Plan): Promise<void> {
   // First of all: what is made in a database takes its collation over.
   await changeSchema(client, plan);
   await changeTriggers(client, plan);
@@ -162,6 +172,20 @@ async function unrecordedRows(
     if (tally.hashes[one.name] !== hash) return one.name;
   }
   return undefined;
+}
+
+function unfinished({ build, away }: Beside, { live }: Plan, cause: unknown): PitrError {
+  return new PitrError(
+    'failed',
+    `The tables of the database "${live}" are the restored ones, but what is left to do (triggers, routines, views, events, default values) failed: ${messageOf(cause)}. What was replaced is in the database "${away}".`,
+    {
+      hints: [
+        'Mend what the server says; the next command goes on with it, and records nothing before it is done.',
+        `To leave it as it is: DROP DATABASE ${quoteName(away)}; DROP DATABASE IF EXISTS ${quoteName(build)}. What was replaced is in the snapshot that the restore took.`,
+      ],
+      cause,
+    },
+  );
 }
 
 function committedMeanwhile({ live }: Plan, { away }: Beside, changed: string): PitrError {

@@ -294,14 +294,34 @@ export async function takeOutDefaults(client: Client, live: string, { build }: B
   for (const one of await describeTables(client, build, await listTables(client, build)))
     for (const { name } of one.columns) {
       const line = one.create.split('\n').find((text) => text.startsWith(`  ${quoteName(name)} `)) ?? '';
-      const sequence = /DEFAULT nextval\((`(?:[^`]|``)*`)\)/i.exec(line)?.[1];
-      if (sequence === undefined) continue;
+      const value = defaultOf(line);
+      if (value === undefined || !ofSequence.test(value)) continue;
       const change = (database: string, what: string) =>
         `ALTER TABLE ${table(database, one.name)} ALTER COLUMN ${quoteName(name)} ${what}`;
       await client.run(change(build, 'DROP DEFAULT'));
-      afterwards.push(change(live, `SET DEFAULT nextval(${quoteName(live)}.${sequence})`));
+      const there = value.replaceAll(new RegExp(ofSequence, 'gi'), `$1${quoteName(live)}.$2`);
+      afterwards.push(change(live, `SET DEFAULT ${there}`));
     }
   return afterwards;
+}
+
+const ofSequence = /(\b(?:nextval|lastval|setval)\()(`(?:[^`]|``)*`)/i;
+
+/** The default value in a column's definition, where it is a call or in parentheses. */
+function defaultOf(line: string): string | undefined {
+  let value: string | undefined;
+  let depth = 0;
+  for (const [token] of line.matchAll(/'(?:[^'\\]|\\.|'')*'|`(?:[^`]|``)*`|[()]|[^'`()]+/gs)) {
+    if (value === undefined) {
+      if (depth === 0) value = /\bDEFAULT (\w*)$/.exec(token)?.[1];
+    } else {
+      value += token;
+      if (token === ')' && depth === 1) return value;
+    }
+    if (token === '(') depth++;
+    else if (token === ')') depth--;
+  }
+  return undefined;
 }
 
 interface Settled {

@@ -124,6 +124,22 @@ describe.skipIf(mariadbMissing !== undefined)(
       });
     });
 
+    it('a copy whose connection ends while rows are read fails at once', async () => {
+      server.create('cut_off');
+      server.sql(
+        'cut_off',
+        `CREATE TABLE t (id int PRIMARY KEY, v char(200)); INSERT INTO t SELECT seq, REPEAT('x', 200) FROM seq_1_to_300000`,
+      );
+      const place = await mariadbPlace(server, 'cut_off', { lockTimeout: 1000 });
+      const program = await MariadbProgram.start(server.socket, '');
+      const copying = failure(place.capture());
+      const reading = `SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT CONCAT(%'`;
+      let id: unknown;
+      while (id === undefined) id = (await program.sql(reading))[0]?.[0];
+      await program.sql(`KILL CONNECTION ${Number(id)}`);
+      expect(await copying).toMatchObject({ kind: 'failed' });
+    });
+
     it('a database that is gone is created again as it was', async () => {
       server.create('gone', 'CHARACTER SET latin1 COLLATE latin1_german1_ci');
       server.sql(
@@ -211,8 +227,8 @@ describe.skipIf(mariadbMissing !== undefined)(
       server.create('large');
       server.sql(
         'large',
-        `CREATE TABLE t (id int PRIMARY KEY, v longtext, raw longblob); INSERT INTO t VALUES (1, REPEAT('ä;\\n', 1500000), REPEAT(UNHEX('00FF27'), 1200000)), (2, 'small', NULL);
-      INSERT INTO t SELECT 3, NULL, REPEAT(UNHEX('0A0D00'), 4000000)`,
+        `CREATE TABLE t (id int PRIMARY KEY, v longtext, raw longblob); INSERT INTO t VALUES (1, REPEAT('ä;\\n', 600000), REPEAT(UNHEX('00FF27'), 200000)), (2, 'small', NULL);
+      INSERT INTO t SELECT 3, NULL, REPEAT(UNHEX('0A0D00'), 1000000)`,
       );
       const place = await mariadbPlace(server, 'large');
       const then = await place.capture();
