@@ -105,11 +105,13 @@ describe.skipIf(mariadbMissing !== undefined)(`MariaDB (${mariadbMissing ?? 'rea
       expect(await restoreInProcess(place, database, { target: copies.old, now: copies.new })).toBe(
         'restored',
       );
-      const duration = Date.now() - began;
+      let duration = Date.now() - began;
       const found = { old: 0, new: 0, ended: 0 };
       let there = stateOf(database);
       expect(there).toBe('old');
-      for (let turn = 0; turn < kills; turn++) {
+      // Those that had ended before they were killed show nothing.
+      for (let turn = 0; turn - found.ended < kills && turn < 5 * kills; turn++) {
+        const start = Date.now();
         const wanted = other(there);
         const works = { target: copies[wanted], now: copies[there] };
         const said = await restoreInProcess(place, database, works, async (child) => {
@@ -118,7 +120,10 @@ describe.skipIf(mariadbMissing !== undefined)(`MariaDB (${mariadbMissing ?? 'rea
           else child.kill('SIGKILL');
         });
         if (victim === 'server') await server.run();
-        if (said === 'restored') found.ended++;
+        if (said === 'restored') {
+          found.ended++;
+          duration = Math.min(duration, Date.now() - start);
+        }
         // The tables are one or the other at any time; all else follows with the next command.
         stateOf(database);
         const after = await place.capture();
@@ -130,7 +135,7 @@ describe.skipIf(mariadbMissing !== undefined)(`MariaDB (${mariadbMissing ?? 'rea
         expect(server.databases().filter((name) => name.startsWith(database))).toEqual([database]);
       }
       console.log(
-        `MariaDB, ${victim} killed: ${kills} tried, 0 lost (${found.old} old, ${found.new} new, ${found.ended} had ended)`,
+        `MariaDB, ${victim} killed: ${found.old + found.new - found.ended} tried, 0 lost (${found.old} old, ${found.new - found.ended} new); ${found.ended} had ended before`,
       );
     });
   }

@@ -10,6 +10,9 @@ beforeAll(async () => {
   if (mariadbMissing === undefined) server = await MariadbServer.start();
 }, 120_000);
 
+/** A database that is called so shows where its name is not quoted. */
+const app = 'Shop v2.1 ü-100%_x';
+
 /** What a database may hold that is written, sorted or quoted in ways of its own: name -> SQL that makes it. */
 const odd: Readonly<Record<string, string>> = {
   'names that need quoting': `CREATE TABLE \`line
@@ -58,7 +61,7 @@ g\`() RETURNS int RETURN 1`,
     CREATE TABLE ring1 (id int PRIMARY KEY, r int); CREATE TABLE ring2 (id int PRIMARY KEY, r int, FOREIGN KEY (r) REFERENCES ring1 (id)); ALTER TABLE ring1 ADD FOREIGN KEY (r) REFERENCES ring2 (id); INSERT INTO ring1 VALUES (1, 1); INSERT INTO ring2 VALUES (1, 1), (2, 99)`,
   'programs of every mode': `SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT';
     CREATE TABLE t (id int PRIMARY KEY, v text, c text AS (v || '\\') VIRTUAL); INSERT INTO t (id, v) VALUES (1, 'a\\b');
-    CREATE VIEW v AS SELECT id, 'a\\' || "v" AS "w""x" FROM t; CREATE VIEW a_first AS SELECT * FROM v; CREATE VIEW z_last AS SELECT * FROM a_first WHERE id IN (SELECT id FROM v);
+    CREATE VIEW v AS SELECT id, 'a\\' || "v" AS "w""x" FROM t; CREATE VIEW elsewhere AS SELECT p.id, t.v FROM other.parent p LEFT JOIN t ON t.id = p.id; CREATE VIEW a_first AS SELECT * FROM v; CREATE VIEW z_last AS SELECT * FROM a_first WHERE id IN (SELECT id FROM v);
     DELIMITER $$
 CREATE TRIGGER \`tr\` BEFORE INSERT ON \`t\` FOR EACH ROW BEGIN SET NEW."v" = 'x\\' || NEW."v"; END$$
 CREATE FUNCTION f() RETURNS text CHARSET utf8mb4 RETURN 'back\\' || "ünïcode"()$$
@@ -83,15 +86,19 @@ SET NAMES utf8mb4$$
 describe.skipIf(mariadbMissing !== undefined)(`MariaDB (${mariadbMissing ?? 'real server'})`, () => {
   for (const [what, script] of Object.entries(odd))
     it(`${what} come back as they were, by a restore and by plain SQL`, { timeout: 60_000 }, async () => {
-      server.create('app', 'CHARACTER SET latin1');
-      server.sql('app', script);
-      const place = await mariadbPlace(server, 'app');
-      const then = server.dump('app');
+      server.create(app, 'CHARACTER SET latin1');
+      server.sql(
+        '',
+        'CREATE DATABASE IF NOT EXISTS other; CREATE TABLE IF NOT EXISTS other.parent (id int PRIMARY KEY)',
+      );
+      server.sql(app, script);
+      const place = await mariadbPlace(server, app);
+      const then = server.dump(app);
       const copy = await place.capture();
-      server.create('app');
-      server.sql('app', 'CREATE TABLE other (id int PRIMARY KEY)');
+      server.create(app);
+      server.sql(app, 'CREATE TABLE other (id int PRIMARY KEY)');
       await place.restore(copy, await place.capture());
-      expect(server.dump('app')).toBe(then);
+      expect(server.dump(app)).toBe(then);
       expect((await place.capture()).tree).toBe(copy.tree);
 
       server.create('plain');
