@@ -214,6 +214,7 @@ export function explain(address: Address, error: unknown): unknown {
     return new PitrError('failed', `${where} refuses it: ${said}.`, {
       hints: [
         'A copy needs SELECT, SHOW VIEW, TRIGGER, EVENT and LOCK TABLES on the database, and to read the text of its routines (their owner may, and whoever has SELECT on mysql.*).',
+        'A restore needs all privileges on it and on the databases that it makes beside it, and SET USER (or SUPER) for what others have defined.',
       ],
     });
   if (isLocked(error))

@@ -6,8 +6,23 @@ import { mariadbPlace } from './support.ts';
 
 let server: MariadbServer;
 
+/** Nothing of what a server is set to may matter. */
+const settings = [
+  '--sql-mode=ANSI,NO_BACKSLASH_ESCAPES,TRADITIONAL',
+  '--autocommit=0',
+  '--default-time-zone=+05:30',
+  '--innodb-default-row-format=compact',
+  '--explicit-defaults-for-timestamp=0',
+  '--default-storage-engine=MyISAM',
+  '--character-set-server=latin1',
+  '--collation-server=latin1_german1_ci',
+  '--max-allowed-packet=1M',
+  '--transaction-isolation=READ-COMMITTED',
+];
+const usual = `SET sql_mode = 'NO_ENGINE_SUBSTITUTION'; SET autocommit = 1; SET default_storage_engine = InnoDB;`;
+
 beforeAll(async () => {
-  if (mariadbMissing === undefined) server = await MariadbServer.start();
+  if (mariadbMissing === undefined) server = await MariadbServer.start({ options: settings });
 }, 120_000);
 
 /** A database that is called so shows where its name is not quoted. */
@@ -58,6 +73,7 @@ g\`() RETURNS int RETURN 1`,
     CREATE TABLE sp (g geometry NOT NULL, p point REF_SYSTEM_ID=4326, SPATIAL KEY (g)); INSERT INTO sp VALUES (ST_GeomFromText('POINT(1 2)', 4326), NULL); CREATE TABLE none (a int INVISIBLE, b int); INSERT INTO none (a, b) VALUES (1, 2);
     CREATE TABLE allgen (a int, b int AS (1) VIRTUAL); INSERT INTO allgen (a) VALUES (NULL), (NULL); CREATE TABLE json1 (j json, k longtext CHECK (JSON_VALID(k))); INSERT INTO json1 VALUES ('{"a": "\\\\u00e9\\\\n"}', '[1]');
     CREATE TABLE self (id int PRIMARY KEY, p int, CONSTRAINT me FOREIGN KEY (p) REFERENCES self (id) ON UPDATE CASCADE); SET foreign_key_checks = 0; INSERT INTO self VALUES (1, 2), (2, 1);
+    CREATE TABLE away (id int PRIMARY KEY, CONSTRAINT out_of_here FOREIGN KEY (id) REFERENCES other.parent (id));
     CREATE TABLE ring1 (id int PRIMARY KEY, r int); CREATE TABLE ring2 (id int PRIMARY KEY, r int, FOREIGN KEY (r) REFERENCES ring1 (id)); ALTER TABLE ring1 ADD FOREIGN KEY (r) REFERENCES ring2 (id); INSERT INTO ring1 VALUES (1, 1); INSERT INTO ring2 VALUES (1, 1), (2, 99)`,
   'programs of every mode': `SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT';
     CREATE TABLE t (id int PRIMARY KEY, v text, c text AS (v || '\\') VIRTUAL); INSERT INTO t (id, v) VALUES (1, 'a\\b');
@@ -91,7 +107,7 @@ describe.skipIf(mariadbMissing !== undefined)(`MariaDB (${mariadbMissing ?? 'rea
         '',
         'CREATE DATABASE IF NOT EXISTS other; CREATE TABLE IF NOT EXISTS other.parent (id int PRIMARY KEY)',
       );
-      server.sql(app, script);
+      server.sql(app, `${usual} ${script}`);
       const place = await mariadbPlace(server, app);
       const then = server.dump(app);
       const copy = await place.capture();
