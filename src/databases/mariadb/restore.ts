@@ -140,7 +140,7 @@ async function build(
   const definitions = [
     ...(await readDefinitions(client, beside.build)),
     // Never made in a database that is only being built: they might run there.
-    ...(await recordedDefinitions(context.repository, target.tree, eventPart, collation)),
+    ...(await recordedDefinitions(context.repository, target, eventPart, collation)),
   ];
   for (const { name } of await readTriggers(client, beside.build))
     await client.run(`DROP TRIGGER ${table(beside.build, name)}`);

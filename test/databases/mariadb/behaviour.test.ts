@@ -4,6 +4,8 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { addressOf } from '../../../src/databases/mariadb/address.ts';
 import { mariadbEngine } from '../../../src/databases/mariadb/engine.ts';
 import { clientOptions } from '../../../src/databases/mariadb/optionFiles.ts';
+import { readText } from '../../../src/databases/text/reader.ts';
+import { writeText } from '../../../src/databases/text/writer.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 import { failure } from '../support/engine.ts';
 import { MariadbProgram } from '../support/mariadbProgram.ts';
@@ -111,6 +113,32 @@ describe.skipIf(mariadbMissing !== undefined)(
       });
       expect(states('wrong')).toBe('now');
       expect(named('wrong')).toEqual(['wrong']);
+    });
+
+    it('a copy with statements that git-pitr does not write is refused, and none of them is run', async () => {
+      const { place, old, now } = await twoStates('planted');
+      const parts = new Map<string, Buffer[]>();
+      for await (const { part, content } of readText(place.repository, old.tree))
+        parts.set(part, [...(parts.get(part) ?? []), content]);
+      for (const [part, statement] of [
+        ['sql/3-events', 'SET GLOBAL max_connections = 77'],
+        ['sql/2-post-data', 'CREATE USER planted'],
+        ['sql/2-post-data', 'INSERT INTO `mysql`.`plugin` VALUES (1, 2)'],
+      ] as const) {
+        const planted = new Map([...parts, [part, [Buffer.from(`${statement};\n`)]]]);
+        const script = [...planted].map(([path, content]) => ({ path, content }));
+        const copy = await writeText(
+          place.repository,
+          script.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
+          {
+            about: { engine: 'mariadb' },
+          },
+        );
+        const error = await failure(place.restore({ ...old, ...copy }, now));
+        expect(error).toMatchObject({ exitCode: 7, message: expect.stringContaining('does not write') });
+      }
+      expect(server.sql('', 'SELECT @@max_connections')).not.toBe('77');
+      expect([states('planted'), named('planted')]).toEqual(['now', ['planted']]);
     });
 
     it('tables that are locked fail the copy after the deadline, and who uses the database is named', async () => {
