@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { addressOf } from '../../../src/databases/mariadb/address.ts';
 import { mariadbEngine } from '../../../src/databases/mariadb/engine.ts';
 import { clientOptions } from '../../../src/databases/mariadb/optionFiles.ts';
+import { requireAtomicRename } from '../../../src/databases/mariadb/restore.ts';
 import { readText } from '../../../src/databases/text/reader.ts';
 import { writeText } from '../../../src/databases/text/writer.ts';
 import { scratchFolder } from '../../support/scratch.ts';
@@ -351,6 +352,22 @@ describe.skipIf(mariadbMissing !== undefined)(
     });
   },
 );
+
+it('a server that cannot swap tables as a whole is not restored to', () => {
+  const refused = (version: string, mariadb: boolean) => {
+    try {
+      requireAtomicRename('app', { version, mariadb, maxPacket: 0 });
+      return false;
+    } catch (error) {
+      expect(error).toMatchObject({ kind: 'refused' });
+      return true;
+    }
+  };
+  expect(
+    ['10.5.9', '5.5.68', '10.6.1', '10.11.19', '11.4.2', '12.0.1'].map((one) => refused(one, true)),
+  ).toEqual([true, true, false, false, false, false]);
+  expect(['5.7.44', '8.0.36', '9.1.0'].map((one) => refused(one, false))).toEqual([true, false, false]);
+});
 
 describe('option files and urls', () => {
   it('are read as the client programs read them', () => {

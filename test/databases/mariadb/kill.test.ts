@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CapturedDatabase } from '../../../src/databases/engine.ts';
 import { bundle, removeBundle } from '../support/child.ts';
+import { failure } from '../support/engine.ts';
 import { MariadbServer, mariadbMissing } from '../support/mariadbServer.ts';
 import { mariadbPlace, type MariadbPlace } from './support.ts';
 
@@ -160,4 +161,21 @@ describe.skipIf(mariadbMissing !== undefined)(`MariaDB (${mariadbMissing ?? 'rea
         expect(server.databases().filter((name) => name.startsWith('at_point'))).toEqual(['at_point']);
       },
     );
+
+  it('what cannot be finished after the swap is told, nothing is recorded, and the next command goes on', async () => {
+    const { place, copies } = await makeStates('stuck');
+    await restoreInProcess(place, 'stuck', { target: copies.old, now: copies.new }, async () => {}, {
+      PITR_CRASH_AT: 'after-swap',
+    });
+    server.sql('stuck', 'RENAME TABLE u TO u_away');
+    const error = await failure(place.capture());
+    expect(error).toMatchObject({
+      kind: 'failed',
+      message: expect.stringContaining('are the restored ones'),
+    });
+    expect(error.hints.join()).toMatch(/DROP DATABASE `stuck_pitr_[0-9a-f]{12}_old`/);
+    server.sql('stuck', 'RENAME TABLE u_away TO u');
+    expect((await place.capture()).tree).toBe(copies.old.tree);
+    expect(server.databases().filter((name) => name.startsWith('stuck'))).toEqual(['stuck']);
+  });
 });
