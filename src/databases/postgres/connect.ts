@@ -7,7 +7,6 @@ export type Client = PgClient;
 
 /** Connecting to a server, asking it, and what its errors mean. */
 
-
 /**
  * Opens a connection; close it with `disconnect`. Errors: `failed` with the server's reason; with the detail `missing`
  * when there is no such database.
