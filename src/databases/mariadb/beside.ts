@@ -31,7 +31,8 @@ export interface Plan {
 }
 
 const waiting = '_pitr_plan';
-const swapped = '_pitr_plan_swapped';
+/** What the plan's table is called once the tables are swapped. */
+export const swapped = '_pitr_plan_swapped';
 /** `RENAME` in MariaDB keeps out nobody who only looks for a free name: so names are at most 64 characters. */
 const stemLength = 40;
 

@@ -1,6 +1,6 @@
 import { messageOf, PitrError } from '../../errors.ts';
 import { crashPoint } from '../../system/crashPoint.ts';
-import { type Beside, dropBeside, keepAway, type Plan, table } from './beside.ts';
+import { type Beside, dropBeside, keepAway, type Plan, swapped, table } from './beside.ts';
 import { type Client, errorNumber, isLocked, quoteName, sessionSettings } from './connect.ts';
 import {
   collationStatement,
@@ -164,8 +164,9 @@ async function unrecordedRows(
   if (listed.length === 0) return undefined;
   const tally: Tally = { rows: {}, hashes: {} };
   for (const one of await describeTables(client, away, listed.filter(isTable))) {
+    if (!one.holdsRows || one.name === swapped) continue;
     const hash = recorded[one.name];
-    if (hash === undefined || !one.holdsRows) continue;
+    if (hash === undefined) return one.name;
     for await (const _ of tableText({ client, database: away }, one, tally)) {
       // only its hash is wanted
     }

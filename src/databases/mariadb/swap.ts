@@ -68,7 +68,7 @@ async function tryToSwap(
       { guard, client },
       { listed, now: swap.now, broken: brokenViews(definitions) },
     );
-    const { statement, plan } = await prepare(context, client, live, swap, recorded);
+    const { statement, plan } = await prepare(context, client, live, { ...swap, listed }, recorded);
     crashPoint('before-swap');
     await client.run(`SET lock_wait_timeout = ${secondsUntil(swap.deadline)}`);
     const renamed = settled(client.run(statement));
@@ -167,18 +167,23 @@ async function prepare(
   context: EngineContext,
   client: Client,
   live: string,
-  { beside, definitions, afterwards }: Swap & { afterwards: readonly string[] },
+  {
+    beside,
+    definitions,
+    afterwards,
+    listed,
+  }: Swap & { afterwards: readonly string[]; listed: readonly Listed[] },
   recorded: Record<string, string>,
 ): Promise<Prepared> {
   const { build, away, id } = beside;
-  const present = await listTables(client, live);
   const wanted = await describeTables(client, build, await listTables(client, build));
   const kept = await keptTables(context, client, live, wanted);
   const triggered = new Set((await readTriggers(client, live)).map((trigger) => trigger.table ?? ''));
   const names = new Set(wanted.map(({ name }) => name));
   const moves: string[] = [];
   const inTheWay: Plan['inTheWay'] = [];
-  for (const entry of present) {
+  // What was locked and compared, and nothing that was made since: that stays where it is.
+  for (const entry of listed) {
     const { name } = entry;
     const view = !isTable(entry);
     if (kept.has(name) || (view && !names.has(name))) continue;
