@@ -28,6 +28,8 @@ export interface Plan {
   afterwards: string[];
   /** Hashes of the rows that were replaced, by table: those that are recorded. */
   recorded: Record<string, string>;
+  /** Views, routines and events that were replaced, as `definitionKey` names them: those that are recorded. */
+  replaced: string[];
 }
 
 const waiting = '_pitr_plan';

@@ -210,6 +210,11 @@ function withCommentAsIs(shown: Shown, create: string): string {
   );
 }
 
+/** What tells it from the others of its database. */
+export function definitionKey({ type, name }: Definition): string {
+  return `${type} ${name}`;
+}
+
 /** Equal for definitions that are the same in all that matters. */
 export function textOfDefinition({ type, name, settings, create, collation }: Definition): string {
   return JSON.stringify([type, name, settings, create, collation ?? '']);

@@ -5,6 +5,7 @@ import { type Client, errorNumber, isLocked, quoteName, sessionSettings } from '
 import {
   collationStatement,
   type Definition,
+  definitionKey,
   readDefinitions,
   readTriggers,
   textOfDefinition,
@@ -104,10 +105,13 @@ async function changeDefinitions(client: Client, plan: Plan): Promise<void> {
   const { mariadb } = await serverOf(client);
   await client.run(`USE ${quoteName(live)}`);
   const present = await presentOf(client, live);
-  const key = ({ type, name }: Definition) => `${type} ${name}`;
-  const names = new Set(wanted.map(key));
+  const names = new Set(wanted.map(definitionKey));
+  // What was made since the old state was compared is in no snapshot: it stays.
+  const replaced = new Set(plan.replaced);
   // Views that use what is dropped may stay: they are looked at when they are used.
-  for (const one of present.filter((candidate) => !names.has(key(candidate))))
+  for (const one of present.filter(
+    (candidate) => !names.has(definitionKey(candidate)) && replaced.has(definitionKey(candidate)),
+  ))
     await client.run(`DROP ${one.type} IF EXISTS ${table(live, one.name)}`);
   const same = new Set(present.map(textOfDefinition));
   for (const definition of wanted) {

@@ -169,7 +169,7 @@ async function putInPlace(client: Client, live: string, beside: Beside, definiti
   const schema = await schemaOf(client, beside.build, await serverOf(client));
   const tables = await describeTables(client, beside.build, await listTables(client, beside.build));
   const afterwards = await takeOutDefaults(client, live, beside);
-  const plan = { live, inTheWay: [], definitions, schema, afterwards, recorded: {} };
+  const plan = { live, inTheWay: [], definitions, schema, afterwards, recorded: {}, replaced: [] };
   await writePlan(client, beside, plan);
   await client.run(`CREATE DATABASE ${quoteName(live)}`);
   await client.run('SET foreign_key_checks = 0');

@@ -6,7 +6,7 @@ import type { Address } from './address.ts';
 import { type Beside, type Plan, renamePlan, table, writePlan } from './beside.ts';
 import { writeCopy } from './capture.ts';
 import { type Client, connect, isLocked, quoteName, quoteText } from './connect.ts';
-import { brokenViews, type Definition, readDefinitions, readTriggers } from './definitions.ts';
+import { brokenViews, type Definition, definitionKey, readDefinitions, readTriggers } from './definitions.ts';
 import { describe, endSessions, inUse, likelyHolders, sessionsOf } from './holders.ts';
 import { fitsPattern, schemaOf, serverOf, type Source } from './script.ts';
 import { describeTables, isTable, type Listed, listTables, type Table } from './tables.ts';
@@ -126,7 +126,9 @@ async function busyNow(
   return inUse(context, describe(sessions), sessions);
 }
 
-/** Reads the locked tables. Gives the hashes of their rows. Error: `refused` when they are not what was recorded. */
+type Recorded = Pick<Plan, 'recorded' | 'replaced'>;
+
+/** Reads the locked tables. Gives what was found to be recorded. Error: `refused` when they are not what was recorded. */
 async function requireRecorded(
   context: EngineContext,
   live: string,
@@ -136,7 +138,7 @@ async function requireRecorded(
     now,
     broken,
   }: { listed: readonly Listed[]; now: CapturedDatabase; broken: ReadonlyMap<string, string> },
-): Promise<Record<string, string>> {
+): Promise<Recorded> {
   const server = await serverOf(guard);
   const source: Source = {
     client: guard,
@@ -155,7 +157,7 @@ async function requireRecorded(
       `The database "${now.name}" changed after its present state was recorded; it was not changed.`,
       { hints: ['Run the command again: it records the new state first.'] },
     );
-  return tally.hashes;
+  return { recorded: tally.hashes, replaced: source.definitions.map(definitionKey) };
 }
 
 interface Prepared {
@@ -173,7 +175,7 @@ async function prepare(
     afterwards,
     listed,
   }: Swap & { afterwards: readonly string[]; listed: readonly Listed[] },
-  recorded: Record<string, string>,
+  recorded: Recorded,
 ): Promise<Prepared> {
   const { build, away, id } = beside;
   const wanted = await describeTables(client, build, await listTables(client, build));
@@ -201,7 +203,7 @@ async function prepare(
     definitions: [...definitions],
     schema: await schemaOf(client, build, await serverOf(client)),
     afterwards: [...afterwards],
-    recorded,
+    ...recorded,
   };
   await writePlan(client, beside, plan);
   await client.run('SET foreign_key_checks = 0');
