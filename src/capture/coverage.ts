@@ -45,21 +45,29 @@ export interface CoverageSync {
   hidden: BytePath[];
 }
 
-/** Brings the shadow index's set of paths in line with what is covered now. */
-export async function syncCoverage(context: CaptureContext): Promise<CoverageSync> {
+/**
+ * Brings the shadow index's set of paths in line with what is covered now.
+ * @param seeded what a shadow index lacks that was just made from the user's
+ */
+export async function syncCoverage(
+  context: CaptureContext,
+  seeded?: readonly BytePath[],
+): Promise<CoverageSync> {
   const standard = ['ls-files', '-z', '--cached', '--ignored'];
   const excluded = [...context.config.exclude, ...context.databaseFiles].flatMap((pattern) => [
     '-x',
     pattern,
   ]);
   const listed = async (run: Promise<{ stdout: Buffer }>) => splitNul((await run).stdout);
-  const [trackedIgnored, shadowIgnored, shadowExcluded, trackedExcluded] = await Promise.all([
+  const [trackedIgnored, inShadow, shadowExcluded, trackedExcluded] = await Promise.all([
     listed(
       git([...standard, '-s', '-t', '--exclude-standard', ...coveragePatterns(context)], {
         cwd: context.worktree,
       }),
     ),
-    listed(shadowGit(context, [...standard, '--exclude-standard', ...coveragePatterns(context)])),
+    seeded === undefined
+      ? listed(shadowGit(context, [...standard, '--exclude-standard', ...coveragePatterns(context)]))
+      : undefined,
     excluded.length === 0 ? [] : listed(shadowGit(context, [...standard, ...excluded])),
     excluded.length === 0 ? [] : listed(git([...standard, ...excluded], { cwd: context.worktree })),
   ]);
@@ -68,6 +76,8 @@ export async function syncCoverage(context: CaptureContext): Promise<CoverageSyn
   const pathsOf = (gitlinks: boolean) =>
     entries.filter(({ mode }) => (mode === '160000') === gitlinks).map(({ path: file }) => file);
   const tracked = new Set(pathsOf(false));
+  const lacking = new Set(seeded);
+  const shadowIgnored = inShadow ?? [...tracked].filter((file) => !lacking.has(file));
   const drop = new Set([...shadowIgnored.filter((file) => !tracked.has(file)), ...shadowExcluded]);
   await forget(context, [...drop]);
   const { carried, released } = await syncSparse(context);

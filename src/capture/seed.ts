@@ -5,6 +5,7 @@ import { git, splitNul, startGit } from '../git/run.ts';
 import { type CaptureContext, copyIndex, shadowGit, shadowIndex } from './context.ts';
 import { unusualEntries } from './listing.ts';
 import { forget } from './update.ts';
+import { indexSummary } from './userIndex.ts';
 
 /**
  * Makes the shadow index from the user's, so that a first snapshot need not read files that git knows already.
@@ -12,32 +13,59 @@ import { forget } from './update.ts';
  * Three kinds of entry must not be taken over as they are: those whose blob went through a filter (it is not what is
  * on disk), those the user told git not to look at (assume-unchanged), and gitlinks (nested repositories are recorded
  * as files).
+ *
+ * Gives the paths that the user's index has and the new one does not; undefined when it took over nothing.
  */
-export async function seedShadowIndex(context: CaptureContext): Promise<void> {
+export async function seedShadowIndex(context: CaptureContext): Promise<BytePath[] | undefined> {
   const index = shadowIndex(context);
   rmSync(index, { force: true });
   // A nested repository's blobs are in its own object store: nothing there to take over.
-  if (context.mount !== '') return;
-  if (usesSplitIndex(context) || !copyIndex(context.userIndex, index)) {
-    await seedFromListing(context);
-    return;
+  if (context.mount !== '') return undefined;
+  const isCopy = !usesSplitIndex(context) && copyIndex(context.userIndex, index);
+  if (!isCopy) await seedFromListing(context);
+  const entries = await unusualOf(context);
+  const drop = entries.filter(({ isGitlink, stage }) => isGitlink || stage > 0).map(({ path }) => path);
+  if (isCopy) {
+    const hidden = entries.filter((entry) => entry.isHidden).map(({ path }) => path);
+    if (hidden.length > 0)
+      await shadowGit(context, ['update-index', '-z', '--no-assume-unchanged', '--stdin'], {
+        input: nul(hidden),
+      });
+    const hasRules = entries.some(({ path }) => path === attributes || path.endsWith(`/${attributes}`));
+    if (hasRules || mayConvert(context)) drop.push(...(await convertedPaths(context)));
   }
-  const { stdout } = await shadowGit(context, ['ls-files', '-z', '-v', '-s']);
-  const drop: BytePath[] = [];
-  const unhide: BytePath[] = [];
-  let attributesInTree = false;
-  for (const { tag, mode, stage, path } of unusualEntries(stdout)) {
-    if (mode === '160000' || stage !== '0') drop.push(path);
-    else if (/[a-z]/.test(tag)) unhide.push(path);
-    if (path === '.gitattributes' || path.endsWith('/.gitattributes')) attributesInTree = true;
-  }
-  if (unhide.length > 0) {
-    await shadowGit(context, ['update-index', '-z', '--no-assume-unchanged', '--stdin'], {
-      input: nul(unhide),
-    });
-  }
-  if (attributesInTree || mayConvert(context)) drop.push(...(await convertedPaths(context)));
   await forget(context, drop);
+  return drop;
+}
+
+const attributes = '.gitattributes';
+
+interface Unusual {
+  path: BytePath;
+  stage: number;
+  isGitlink: boolean;
+  /** Assume-unchanged. */
+  isHidden: boolean;
+}
+
+/** What is not ordinary in the new index, and its `.gitattributes` files. */
+async function unusualOf(context: CaptureContext): Promise<Unusual[]> {
+  const summary = indexSummary(context, shadowIndex(context));
+  // A sparse index has folders in the place of entries.
+  if (summary !== undefined && !summary.unusual.some(({ mode }) => mode === '040000'))
+    return summary.unusual.map(({ path, stage, mode, assumeUnchanged }) => ({
+      path,
+      stage,
+      isGitlink: mode === '160000',
+      isHidden: assumeUnchanged,
+    }));
+  const { stdout } = await shadowGit(context, ['ls-files', '-z', '-v', '-s']);
+  return unusualEntries(stdout).map(({ tag, mode, stage, path }) => ({
+    path,
+    stage: Number(stage),
+    isGitlink: mode === '160000',
+    isHidden: /[a-z]/.test(tag),
+  }));
 }
 
 function usesSplitIndex(context: CaptureContext): boolean {
@@ -50,12 +78,6 @@ async function seedFromListing(context: CaptureContext): Promise<void> {
   const listing = startGit(['ls-files', '-z', '-s'], { cwd: context.worktree });
   const update = shadowGit(context, ['update-index', '-z', '--index-info'], { input: listing.stdout });
   await Promise.all([listing.end(), update]);
-  const { stdout } = await shadowGit(context, ['ls-files', '-z', '-v', '-s']);
-  const entries = unusualEntries(stdout);
-  await forget(
-    context,
-    entries.filter(({ mode, stage }) => mode === '160000' || stage !== '0').map(({ path }) => path),
-  );
 }
 
 function mayConvert(context: CaptureContext): boolean {

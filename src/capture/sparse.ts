@@ -1,8 +1,9 @@
 import { lstatSync } from 'node:fs';
 import { type BytePath, onDisk } from '../git/paths.ts';
 import { git } from '../git/run.ts';
-import { type CaptureContext, shadowGit } from './context.ts';
+import { type CaptureContext, shadowGit, shadowIndex } from './context.ts';
 import { skippedEntries } from './listing.ts';
+import { indexSummary } from './userIndex.ts';
 
 export interface SparseSync {
   /** Paths outside the sparse checkout and not on disk: the shadow holds them as the user's index does. */
@@ -25,7 +26,7 @@ export async function syncSparse(context: CaptureContext): Promise<SparseSync> {
     sparse
       ? flagged(git(['ls-files', '-z', '-t', '-s'], { cwd: context.worktree }))
       : new Map<BytePath, string>(),
-    flagged(shadowGit(context, ['ls-files', '-z', '-t', '-s'])),
+    sparse ? flagged(shadowGit(context, ['ls-files', '-z', '-t', '-s'])) : flaggedOf(context),
   ]);
   const absent = [...user].filter(([path]) => !isThere(context, path));
   const carried = new Map(absent);
@@ -55,6 +56,15 @@ async function flagged(listing: Promise<{ stdout: Buffer }>): Promise<Map<BytePa
   for (const { mode, oid, stage, path } of skippedEntries((await listing).stdout))
     found.set(path, `${mode} ${oid} ${stage}`);
   return found;
+}
+
+/** The same of the shadow index, read in process: without a sparse checkout there is nearly always none. */
+async function flaggedOf(context: CaptureContext): Promise<Map<BytePath, string>> {
+  const summary = indexSummary(context, shadowIndex(context));
+  const isReadable = summary !== undefined && !summary.unusual.some(({ mode }) => mode === '040000');
+  if (!isReadable) return flagged(shadowGit(context, ['ls-files', '-z', '-t', '-s']));
+  const skipped = summary.unusual.filter((entry) => entry.skipWorktree);
+  return new Map(skipped.map(({ path, mode, oid, stage }) => [path, `${mode} ${oid} ${stage}`]));
 }
 
 async function setFlag(context: CaptureContext, name: string, paths: readonly BytePath[]): Promise<void> {

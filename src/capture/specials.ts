@@ -1,4 +1,4 @@
-import { type Dirent, lstatSync, opendirSync, type Stats } from 'node:fs';
+import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { type BytePath, isWithin, onDisk, parentsOf } from '../git/paths.ts';
 import { listTree } from '../git/trees.ts';
 import type { CaptureContext } from './context.ts';
@@ -44,26 +44,22 @@ export function foldersOf(paths: Iterable<BytePath>): Set<BytePath> {
   return folders;
 }
 
+/** Reads a folder at once: one entry at a time takes twice as long. */
 function specialsIn(context: CaptureContext, folder: BytePath): [BytePath, string][] {
-  const found: [BytePath, string][] = [];
+  const absolute = folder === '' ? context.worktree : onDisk(context.worktree, folder);
   try {
-    const handle = opendirSync(folder === '' ? context.worktree : onDisk(context.worktree, folder), {
-      encoding: 'latin1' as BufferEncoding,
-    });
-    try {
-      for (let entry: Dirent | null = handle.readSync(); entry !== null; entry = handle.readSync()) {
-        const kind = kindOf(entry);
-        if (kind !== undefined) found.push([folder === '' ? entry.name : `${folder}/${entry.name}`, kind]);
-      }
-    } finally {
-      handle.closeSync();
-    }
+    return readdirSync(absolute, { encoding: 'latin1', withFileTypes: true }).flatMap(
+      (entry): [BytePath, string][] => {
+        const kind = entry.isFile() ? undefined : kindOf(entry);
+        return kind === undefined ? [] : [[folder === '' ? entry.name : `${folder}/${entry.name}`, kind]];
+      },
+    );
   } catch (error) {
     // Gone, no folder, or one that cannot be read: that is told by those who look for files.
     if (!['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP'].includes((error as NodeJS.ErrnoException).code ?? ''))
       throw error;
+    return [];
   }
-  return found;
 }
 
 function kindAt(context: CaptureContext, file: BytePath): string | undefined {

@@ -1,12 +1,13 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
-import { type IndexEntry, readIndexFile } from '../git/indexFile.ts';
+import type { IndexEntry } from '../git/indexFile.ts';
 import { objectReader } from '../git/objectReader.ts';
 import { type BytePath, quoteIfNeeded } from '../git/paths.ts';
 import { git } from '../git/run.ts';
 import { emptyTree } from '../git/trees.ts';
 import { together } from '../system/together.ts';
 import { type CaptureContext, copyIndex, shadowGit } from './context.ts';
+import { indexSummary } from './userIndex.ts';
 
 /** The user's index beside HEAD. What each part looks like in a snapshot is in docs/format.md. */
 export interface Staged {
@@ -56,18 +57,18 @@ function removeIndex(index: string): void {
   for (const file of [index, `${index}.lock`]) rmSync(file, { force: true });
 }
 
-/** Copies the user's index into one file that can be read anywhere, and gives its entries. */
+/** Copies the user's index into one file that can be read anywhere, and gives its unusual entries. */
 async function copyWhole(context: CaptureContext, copy: string): Promise<IndexEntry[]> {
-  copyIndex(context.userIndex, copy);
-  const own = readIndexFile(copy, context.repository);
-  if (own !== undefined) return own.entries;
+  if (!copyIndex(context.userIndex, copy)) return [];
+  const own = indexSummary(context, copy);
+  if (own !== undefined) return own.unusual;
   // A split index is half of it: git joins the halves. It finds the other one only in the user's own git directory.
   await git(['update-index', '--no-split-index'], {
     cwd: context.worktree,
     env: { GIT_INDEX_FILE: copy },
     config: [['core.splitIndex', 'false']],
   });
-  return readIndexFile(copy, context.repository)?.entries ?? [];
+  return indexSummary(context, copy)?.unusual ?? [];
 }
 
 function conflictLine({ mode, oid, stage, path: file }: IndexEntry): string {

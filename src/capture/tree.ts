@@ -49,6 +49,8 @@ export interface CaptureOptions {
   early?: EarlyScan | undefined;
   /** Called when the look has found changes, and writing them is about to begin. */
   onChange?: (() => void) | undefined;
+  /** Called with the worktree's own tree as soon as it is written. */
+  onTree?: ((tree: string) => void) | undefined;
 }
 
 /** Records the working tree of `context` (nested repositories too) in the object store. Nothing refers to it yet. */
@@ -76,7 +78,7 @@ export async function captureTree(
 
 async function captureOnce(
   context: CaptureContext,
-  { also = [], early, onChange, thorough = false }: CaptureOptions,
+  { also = [], early, onChange, onTree, thorough = false }: CaptureOptions,
 ): Promise<CapturedTree> {
   const there = prepareShadow(context);
   const state = readState(context);
@@ -84,8 +86,9 @@ async function captureOnce(
   const progress = progressOf(context.repository);
   progress?.begin('looking for changes');
   const anew = !there || state.index !== stampOf(context);
+  let seeded: BytePath[] | undefined;
   if (anew) {
-    await seedShadowIndex(context);
+    seeded = await seedShadowIndex(context);
     Object.assign(state, { coverage: '', tree: '' });
   }
   state.userIndex = userIndexKeys(context, state.userIndex);
@@ -96,7 +99,7 @@ async function captureOnce(
   state.patterns = patterns;
   await separateNested(context, state, looks);
   dropAlso(state, also);
-  const extra = await coverageChanges(context, state, coverage, looks);
+  const extra = await coverageChanges(context, state, coverage, looks, seeded);
   const nested = nestedFolders(context, state, looks);
   const own = also.filter((path) => !nested.some((folder) => isWithin(path, folder)));
   const chmodded = changedModes(context.worktree, state.fresh);
@@ -131,6 +134,7 @@ async function captureOnce(
       ? scanEmptyFolders(context, patterns)
       : looks.emptyDirs.toSorted(),
   ]);
+  onTree?.(tree);
   crashPoint('tree-written');
   // Where the look found nothing there may be a tracked and ignored file that was recorded only then.
   const filled = foldersOf(update.recorded.keys());
@@ -178,11 +182,12 @@ async function coverageChanges(
   state: CaptureState,
   coverage: string,
   looks: Scan,
+  seeded: readonly BytePath[] | undefined,
 ): Promise<Omit<CoverageSync, 'nested' | 'hidden'>> {
   const included = await includedByPath(context);
   if (coverage === state.coverage && !touchesIgnoreRules(looks.changed))
     return { look: included, carried: new Set(), dropped: new Set(), released: false };
-  const { look, nested, hidden, ...rest } = await syncCoverage(context);
+  const { look, nested, hidden, ...rest } = await syncCoverage(context, seeded);
   Object.assign(state, { nested, hidden, absent: [] });
   return { ...rest, look: [...included, ...look] };
 }

@@ -1,5 +1,5 @@
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
-import { fingerprintIndex } from '../git/indexFile.ts';
+import { type IndexSummary, summarizeIndex } from '../git/indexFile.ts';
 import type { CaptureContext } from './context.ts';
 
 /**
@@ -17,24 +17,32 @@ export interface UserIndexKeys {
 
 export const noKeys: UserIndexKeys = { checksum: '', paths: '', content: '' };
 
-/** The last ones worked out in this process, by index: they are asked for several times in one capture. */
-const last = new Map<string, UserIndexKeys>();
-
 /** @param known the keys of the last capture */
 export function userIndexKeys(context: CaptureContext, known: UserIndexKeys): UserIndexKeys {
   const checksum = checksumOf(context.userIndex);
   if (checksum === known.checksum) return known;
-  const before = last.get(context.userIndex);
-  const keys = before?.checksum === checksum ? before : workOut(context, checksum);
-  last.set(context.userIndex, keys);
-  return keys;
+  if (checksum === 'none') return { checksum, paths: 'none', content: 'none' };
+  const summary = indexSummary(context, context.userIndex);
+  // A split index can only be read by git: its checksum has to do.
+  return { checksum, paths: summary?.paths ?? checksum, content: summary?.all ?? checksum };
 }
 
-function workOut(context: CaptureContext, checksum: string): UserIndexKeys {
-  if (checksum === 'none') return { checksum, paths: 'none', content: 'none' };
-  // A split index can only be read by git: its checksum has to do.
-  const keys = fingerprintIndex(readFileSync(context.userIndex), context.repository);
-  return { checksum, paths: keys?.paths ?? checksum, content: keys?.all ?? checksum };
+/** The last ones worked out in this process, by checksum: one capture asks several times, of an index and its copies. */
+const summaries = new Map<string, IndexSummary | undefined>();
+
+/** Undefined for an index that only git can read (split), or none. */
+export function indexSummary(
+  { repository }: Pick<CaptureContext, 'repository'>,
+  index: string,
+): IndexSummary | undefined {
+  const checksum = checksumOf(index);
+  if (checksum === 'none') return undefined;
+  const known = summaries.get(checksum);
+  if (known !== undefined) return known;
+  const summary = summarizeIndex(readFileSync(index), repository);
+  summaries.clear();
+  summaries.set(checksum, summary);
+  return summary;
 }
 
 /** An index file ends in its own checksum: equal checksums are equal entries, whatever the file's times say. */

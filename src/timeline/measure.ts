@@ -33,7 +33,7 @@ async function measureAgainst(
   request: SnapshotRequest,
 ): Promise<Measured> {
   const { files } = request.capture;
-  const first = before === '' && files !== '' ? await totalOf(repository, files) : undefined;
+  const first = before === '' && files !== '' ? await countFirst(repository, request) : undefined;
   if (first !== undefined) {
     await requireObjects(repository, rootsOf(request));
     return { changes: { added: first.files, modified: 0, deleted: 0 }, ...first };
@@ -65,6 +65,22 @@ async function measureAgainst(
   if (objects.slice(added.length).includes(undefined)) throw noTree();
   if (known === undefined && before !== '') Object.assign(measured, await countAll(repository, files));
   return measured;
+}
+
+/** What is in a tree, asked for as soon as it is there: a first snapshot needs it, and there is more to do meanwhile. */
+export interface Counting {
+  tree: string;
+  total: ReturnType<typeof totalOf>;
+}
+
+export function startCounting(repository: Repository, tree: string): Counting {
+  const total = totalOf(repository, tree);
+  total.catch(() => {}); // reported by whoever uses it
+  return { tree, total };
+}
+
+function countFirst(repository: Repository, { capture, counting }: SnapshotRequest): Counting['total'] {
+  return counting?.tree === capture.files ? counting.total : totalOf(repository, capture.files);
 }
 
 function rootsOf({ capture, databases }: SnapshotRequest): string[] {

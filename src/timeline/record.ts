@@ -16,7 +16,7 @@ import { timeZoneName } from '../system/clock.ts';
 import { dropHolds, keepAfter, keepBefore, type NewObjects } from './keep.ts';
 import { maxReason } from './limits.ts';
 import { formatMessage } from './message.ts';
-import { measure } from './measure.ts';
+import { type Counting, measure } from './measure.ts';
 import { type Snapshot, type SnapshotDatabase, type SnapshotType, typeRank } from './snapshot.ts';
 import { readTip, type Tip } from './tip.ts';
 import { writeTotals } from './totals.ts';
@@ -38,6 +38,7 @@ export interface SnapshotRequest {
   startedAt: number;
   /** The line's tip, asked for while the working tree was read: the lock keeps it from moving, but for other tools. */
   tip: Promise<Tip>;
+  counting?: Counting | undefined;
   /** `gcStamp` from before anything of the capture was written. */
   packs: string;
 }

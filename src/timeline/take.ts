@@ -4,6 +4,7 @@ import { type Capture, captureWorktree } from '../capture/capture.ts';
 import { keepLfsObjects } from '../capture/lfs.ts';
 import { readRefs } from '../capture/refs.ts';
 import { retryIfLost } from '../capture/retry.ts';
+import { isEmptyTree } from '../capture/staged.ts';
 import { type Config, readConfig } from '../config/config.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
@@ -17,6 +18,7 @@ import { crashPoint } from '../system/crashPoint.ts';
 import { progressOf } from '../system/progress.ts';
 import { type Lock, takeLock } from '../system/lock.ts';
 import { maxMessage } from './limits.ts';
+import { type Counting, startCounting } from './measure.ts';
 import { prestartRecording, recordSnapshot, type Recorded, type SnapshotRequest } from './record.ts';
 import type { Snapshot, SnapshotType } from './snapshot.ts';
 import { type EarlyStart, lockFile, wasRight } from './early.ts';
@@ -126,6 +128,12 @@ async function takeOnce(
   const refs = early?.refs ?? (options.capture === undefined ? readRefs(repository) : undefined);
   const tip = early?.tip ?? readTip(repository, refs);
   tip.catch(() => {}); // awaited when it is used
+  let isFirst = false;
+  tip.then(
+    ({ commit }) => (isFirst = commit === ''),
+    () => {},
+  );
+  let counting: Counting | undefined;
   const capture =
     options.capture ??
     (await captureWorktree(repository, config, {
@@ -136,6 +144,9 @@ async function takeOnce(
         void early?.actual();
         // Whoever needs what could not be started starts it, and meets the error (a full disk) where it is told.
         prestartRecording(repository).catch(() => {});
+      },
+      onTree: (tree) => {
+        if (isFirst && !isEmptyTree(tree)) counting = startCounting(repository, tree);
       },
     }));
   crashPoint('captured');
@@ -157,6 +168,7 @@ async function takeOnce(
     failedDatabases: databases.failed,
     startedAt,
     tip,
+    counting,
     packs,
   });
   return { ...recorded, capture, databases: databases.captured, failedDatabases: databases.failed };

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, utimesSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { fingerprintIndex, readIndexFile } from '../../src/git/indexFile.ts';
+import { summarizeIndex, readIndexFile } from '../../src/git/indexFile.ts';
 import { cleanEnvironment } from '../support/environment.ts';
 import { scratchRepository, type TestRepository } from '../support/scratch.ts';
 
@@ -94,14 +94,14 @@ describe('an index read in process says what git says of it', () => {
     const repository = repositoryWith('sha1');
     const whole = readFileSync(repository.resolve('.git/index'));
     for (const length of [0, 11, 40, 100, whole.length - 25])
-      expect(fingerprintIndex(whole.subarray(0, length), { objectFormat: 'sha1' })).toBeUndefined();
-    expect(fingerprintIndex(Buffer.alloc(1000, 'x'), { objectFormat: 'sha1' })).toBeUndefined();
+      expect(summarizeIndex(whole.subarray(0, length), { objectFormat: 'sha1' })).toBeUndefined();
+    expect(summarizeIndex(Buffer.alloc(1000, 'x'), { objectFormat: 'sha1' })).toBeUndefined();
   });
 });
 
 describe('the keys of an index', () => {
   const keysOf = (repository: TestRepository) =>
-    fingerprintIndex(readFileSync(repository.resolve('.git/index')), { objectFormat: 'sha1' });
+    summarizeIndex(readFileSync(repository.resolve('.git/index')), { objectFormat: 'sha1' });
 
   test('stay when git has only looked at a file again', () => {
     const repository = repositoryWith('sha1');
@@ -131,3 +131,40 @@ describe('the keys of an index', () => {
     expect(keysOf(repository)?.all).not.toBe(before?.all);
   });
 });
+
+test.each([2, 4])(
+  'the unusual entries are all those with a flag or a stage, gitlinks and .gitattributes (version %i)',
+  (version) => {
+    const repository = repositoryWith('sha1');
+    for (const folder of ['', 'a/', 'folder 1/', '.gitattr/'])
+      repository.write(`${folder}.gitattributes`, '* text\n');
+    for (const name of ['not.gitattributes', 'flagged', 'skipped', 'hidden']) repository.write(name, 'x\n');
+    repository.git('add', '--all');
+    repository.write('intended', 'x\n');
+    repository.git('add', '--intent-to-add', 'intended');
+    repository.git('update-index', '--assume-unchanged', 'hidden');
+    repository.git('update-index', '--skip-worktree', 'skipped');
+    const oid = repository.git('rev-parse', ':flagged');
+    execFileSync('git', ['update-index', '--index-info'], {
+      cwd: repository.path,
+      env: cleanEnvironment(),
+      input: `160000 ${oid} 0\tnested\n100644 ${oid} 1\tin conflict\n100644 ${oid} 2\tin conflict\n`,
+    });
+    repository.git('update-index', '--index-version', String(version));
+    const index = repository.resolve('.git/index');
+    const summary = summarizeIndex(readFileSync(index), { objectFormat: 'sha1' });
+    expect(summary?.unusual.map((entry) => `${entry.path} ${entry.stage}`)).toEqual([
+      '.gitattr/.gitattributes 0',
+      '.gitattributes 0',
+      'a/.gitattributes 0',
+      'folder 1/.gitattributes 0',
+      'hidden 0',
+      'in conflict 1',
+      'in conflict 2',
+      'intended 0',
+      'nested 0',
+      'not.gitattributes 0',
+      'skipped 0',
+    ]);
+  },
+);

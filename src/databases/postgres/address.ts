@@ -3,7 +3,15 @@ import { userInfo } from 'node:os';
 import type { ConnectionOptions } from 'node:tls';
 import type { DatabaseConfig } from '../../config/config.ts';
 import { PitrError } from '../../errors.ts';
+import { randomId } from '../../system/files.ts';
 import { connectionText } from '../secrets.ts';
+
+/** Sessions say in pg_stat_activity whose they are: of git-pitr, and of which process (see builds.ts). */
+export const applicationName = `git-pitr ${randomId()}`;
+
+export function isOurs(application: string): boolean {
+  return /^git-pitr [0-9a-f]{12}$/.test(application);
+}
 
 /**
  * Where a PostgreSQL database is, for the `pg` module and for PostgreSQL's own programs alike: both are told the same,
@@ -151,7 +159,7 @@ export function toolEnvironment(address: Address): NodeJS.ProcessEnv {
     PGUSER: address.user,
     PGDATABASE: address.database,
     PGSSLMODE: address.sslmode,
-    PGAPPNAME: 'git-pitr',
+    PGAPPNAME: applicationName,
     PGCONNECT_TIMEOUT: '15',
     LC_ALL: 'C',
     ...(address.password === undefined ? {} : { PGPASSWORD: address.password }),

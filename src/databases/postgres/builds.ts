@@ -1,4 +1,6 @@
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PitrError } from '../../errors.ts';
 import {
   ensurePrivateDir,
   randomId,
@@ -8,7 +10,7 @@ import {
 } from '../../system/files.ts';
 import { isAlive, isWithinSight, type ProcessMark, thisProcess } from '../../system/processes.ts';
 import type { EngineContext } from '../engine.ts';
-import { type Address, inDatabase } from './address.ts';
+import { type Address, applicationName, inDatabase } from './address.ts';
 import type { About } from './catalog.ts';
 import { ask, type Client, connect, disconnect, quoteName, quoteText } from './connect.ts';
 
@@ -22,7 +24,7 @@ export function newName(context: EngineContext, live: string): string {
   let stem = live;
   while (Buffer.byteLength(stem) > 44) stem = stem.slice(0, -1);
   const name = `${stem}_pitr_${randomId()}`;
-  record(context, [...recorded(context), { ...thisProcess(), name }]);
+  record(context, [...recorded(context), { ...thisProcess(), name, session: applicationName }]);
   return name;
 }
 
@@ -82,6 +84,7 @@ async function drop(
 ): Promise<void> {
   for (const made of recorded(context).filter(which)) {
     try {
+      await endAbandoned(maintenance, made);
       const [there] = await ask(maintenance, 'SELECT 1 FROM pg_database WHERE datname = $1', [made.name]);
       if (there !== undefined)
         await maintenance.query(`DROP DATABASE IF EXISTS ${quoteName(made.name)} WITH (FORCE)`);
@@ -93,6 +96,24 @@ async function drop(
       recorded(context).filter(({ name }) => name !== made.name),
     );
   }
+}
+
+/**
+ * Ends what a killed process had asked of the server: it goes on without it, and a CREATE DATABASE that is under way
+ * would make a database after everybody had looked for it. Errors: those of the server.
+ */
+async function endAbandoned(maintenance: Client, { session }: Made): Promise<void> {
+  if (session === undefined || session === applicationName) return;
+  for (let turn = 0; turn < 200; turn++) {
+    const ended = await ask(
+      maintenance,
+      'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1',
+      [session],
+    );
+    if (ended.length === 0) return;
+    await sleep(50);
+  }
+  throw new PitrError('busy', 'What a killed restore had begun on the server does not end.');
 }
 
 /** A connection to another database of the server, which no restore renames; undefined where none lets us in. */
@@ -115,6 +136,8 @@ function file({ repository, database }: EngineContext): string {
 /** A database that a restore has made, or is about to. */
 interface Made extends ProcessMark {
   name: string;
+  /** The application name of the process's connections. */
+  session?: string;
 }
 
 function record(context: EngineContext, databases: readonly Made[]): void {

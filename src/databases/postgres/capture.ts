@@ -13,6 +13,7 @@ import { removeLeftovers } from './builds.ts';
 import { aboutOf, sequenceValues, serverOf } from './catalog.ts';
 import { askOne, type Client, withClient } from './connect.ts';
 import { aliasesOf, isUnchanged, rememberState } from './memory.ts';
+import { openRows } from './rowData.ts';
 import { isExcluded, scriptParts } from './script.ts';
 import { type Held, withSnapshot } from './snapshot.ts';
 import { dumpSchema, findTools, type Schema } from './tools.ts';
@@ -33,6 +34,9 @@ export async function capturePostgres(
   if (signature !== undefined) rememberState(context, captured, signature);
   return captured;
 }
+
+/** Bytes of rows that wait for the schema: what a server sends meanwhile. */
+const readAhead = 16 * 1024 * 1024;
 
 export interface Copied {
   captured: CapturedDatabase;
@@ -69,21 +73,29 @@ export async function copyDatabase(
   return withSnapshot(context, address, async (held) => {
     const { client, server, tables } = held;
     const tools = await findTools(name, Math.floor(server.version / 10_000));
+    const sequences = await sequenceValues(client);
+    const about = await aboutOf(client, server.version);
+    const counts: Record<string, number> = {};
+    const copied = tables.filter(
+      (table) => table.holdsRows && !isExcluded(table, context.database.excludeTable),
+    );
+    const [table] = copied;
+    // The server reads the first rows while pg_dump looks through its catalogs.
+    const first = table === undefined ? undefined : await openRows(client, table, readAhead);
+    let failure: unknown;
+    first?.on('error', (error) => (failure = error));
     const dumped = await dumpSchema(tools, address, {
       snapshot: held.exported,
       encoding: held.encoding === 'SQL_ASCII' ? 'SQL_ASCII' : 'UTF8',
       file: path.join(context.scratchDir, `schema-${randomId()}`),
       lockTimeout: held.lockTimeout,
       signal: context.signal,
+    }).catch((error: unknown) => {
+      // Rows that could not be read end the transaction, and with it the state that pg_dump was to look at.
+      throw failure ?? error;
     });
-    const sequences = await sequenceValues(client);
-    const counts: Record<string, number> = {};
-    const copied = tables.filter(
-      (table) => table.holdsRows && !isExcluded(table, context.database.excludeTable),
-    );
     const schema = await inRecordedWords(context, dumped);
-    const parts = scriptParts({ client, schema, tables: copied, sequences }, counts);
-    const about = await aboutOf(client, server.version);
+    const parts = scriptParts({ client, schema, tables: copied, sequences, first }, counts);
     const written = await writeText(context.repository, parts, { about, previous });
     const captured: CapturedDatabase = {
       name,

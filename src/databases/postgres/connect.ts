@@ -1,14 +1,11 @@
 import type { Client as PgClient, QueryResultRow } from 'pg';
 import { messageOf, PitrError } from '../../errors.ts';
 import { passwordFromFile } from './passwordFile.ts';
-import { type Address, describeAddress, tlsOptions } from './address.ts';
+import { type Address, applicationName, describeAddress, tlsOptions } from './address.ts';
 
 export type Client = PgClient;
 
 /** Connecting to a server, asking it, and what its errors mean. */
-
-/** Sessions say in pg_stat_activity whose they are. */
-const applicationName = 'git-pitr';
 
 /**
  * Opens a connection; close it with `disconnect`. Errors: `failed` with the server's reason; with the detail `missing`

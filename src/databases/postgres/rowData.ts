@@ -46,14 +46,29 @@ function columnList({ columns }: Table): string {
 /**
  * The rows of a table, in whole lines or not, as they come.
  * @param counted hears how many rows they were, at the end
+ * @param stream what `openRows` gave for the table
  */
 export async function* tableRows(
   client: Client,
   table: Table,
   counted: (rows: number) => void = () => {},
+  stream?: RowStream,
 ): AsyncGenerator<Buffer> {
+  const rows = stream ?? (await openRows(client, table));
+  yield* rows as AsyncIterable<Buffer>;
+  counted(rows.rowCount);
+}
+
+export type RowStream = Awaited<ReturnType<typeof openRows>>;
+
+/**
+ * Asks for the rows of a table: the server begins, and the client can do nothing else until all of them are read.
+ * @param buffered bytes that may come before anybody reads
+ */
+export async function openRows(client: Client, table: Table, buffered = 1024 * 1024) {
   const { default: copy } = await import('pg-copy-streams');
-  const stream = client.query(copy.to(copyTo(table), { highWaterMark: 1024 * 1024 }));
-  yield* stream as AsyncIterable<Buffer>;
-  counted(stream.rowCount);
+  const stream = client.query(copy.to(copyTo(table), { highWaterMark: buffered }));
+  stream.on('error', () => {}); // met by whoever reads
+  stream.read(0); // begins, and gives nothing yet
+  return stream;
 }

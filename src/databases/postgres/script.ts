@@ -3,7 +3,7 @@ import type { TextPart } from '../text/writer.ts';
 import { databaseStatements, type Table } from './catalog.ts';
 import type { Client } from './connect.ts';
 import { largeObjects } from './largeObjects.ts';
-import { copyFrom, endOfRows, tableRows } from './rowData.ts';
+import { copyFrom, endOfRows, type RowStream, tableRows } from './rowData.ts';
 import type { Schema } from './tools.ts';
 
 /**
@@ -30,6 +30,8 @@ export interface Source {
   tables: readonly Table[];
   /** The statements of `catalog.ts` for their values. */
   sequences: readonly string[];
+  /** The rows of the first table, where they were asked for already. */
+  first?: RowStream | undefined;
 }
 
 /**
@@ -37,23 +39,31 @@ export interface Source {
  * @param counts gets the number of rows of each table, `schema.table`
  */
 export async function* scriptParts(
-  { client, schema, tables, sequences }: Source,
+  { client, schema, tables, sequences, first }: Source,
   counts: Record<string, number>,
 ): AsyncGenerator<TextPart> {
   yield { path: preData, content: [schema.before] };
-  for (const [index, table] of tables.entries())
-    yield { path: tablePart(index, table.schema, table.name), content: rowsOf(client, table, counts) };
+  for (const [index, table] of tables.entries()) {
+    const rows = rowsOf(client, table, counts, index === 0 ? first : undefined);
+    yield { path: tablePart(index, table.schema, table.name), content: rows };
+  }
   yield { path: sequencePart, content: sequences.map((line) => Buffer.from(line)) };
   yield { path: postData, content: [schema.after] };
   yield { path: largeObjectPart, content: largeObjects(client) };
   yield { path: databasePart, content: [Buffer.from((await databaseStatements(client)).join(''))] };
 }
 
-async function* rowsOf(client: Client, table: Table, counts: Record<string, number>): AsyncGenerator<Buffer> {
+async function* rowsOf(
+  client: Client,
+  table: Table,
+  counts: Record<string, number>,
+  stream: RowStream | undefined,
+): AsyncGenerator<Buffer> {
   yield Buffer.from(`${copyFrom(table)};\n`);
-  yield* tableRows(client, table, (rows) => {
+  const counted = (rows: number) => {
     counts[`${table.schema}.${table.name}`] = rows;
-  });
+  };
+  yield* tableRows(client, table, counted, stream);
   yield endOfRows;
 }
 

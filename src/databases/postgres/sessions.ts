@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PitrError } from '../../errors.ts';
 import type { EngineContext } from '../engine.ts';
+import { isOurs } from './address.ts';
 import { ask, type Client } from './connect.ts';
 
 /** Other programs that are connected to a database. */
@@ -75,8 +76,8 @@ export async function holdersOf(client: Client, database: string): Promise<Sessi
     [database],
   );
   const pids = new Set(busy.map(({ pid }) => pid));
-  const holders = sessions.filter(({ pid, application }) => pids.has(pid) && application !== 'git-pitr');
-  return holders.length > 0 ? holders : sessions.filter(({ application }) => application !== 'git-pitr');
+  const holders = sessions.filter(({ pid, application }) => pids.has(pid) && !isOurs(application));
+  return holders.length > 0 ? holders : sessions.filter(({ application }) => !isOurs(application));
 }
 
 export function inUse({ database }: EngineContext, sessions: readonly Session[]): PitrError {

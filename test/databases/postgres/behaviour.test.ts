@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -8,6 +8,7 @@ import { addressOf } from '../../../src/databases/postgres/address.ts';
 import { postgresEngine } from '../../../src/databases/postgres/engine.ts';
 import { findTools } from '../../../src/databases/postgres/tools.ts';
 import { hasPassword } from '../../../src/databases/secrets.ts';
+import { thisProcess } from '../../../src/system/processes.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 import { failure } from '../support/engine.ts';
 import { PgProgram } from '../support/pg-program.ts';
@@ -60,6 +61,26 @@ describe.skipIf(postgresMissing !== undefined)(`PostgreSQL (${postgresMissing ??
     expect(error).toMatchObject({ kind: 'busy', details: { sessions: [{ application: 'web shop' }] } });
     expect(states('sessions')).toBe('now');
     expect(server.databases().filter((name) => name.startsWith('sessions'))).toEqual(['sessions']);
+  });
+
+  it('what a killed restore had asked of the server is ended before its databases are dropped', async () => {
+    const { place, old, now } = await twoStates('orphaned');
+    const dead = spawn('true');
+    await once(dead, 'exit');
+    const [session, name] = ['git-pitr 0123456789ab', 'orphaned_pitr_0123456789ab'];
+    // The server goes on with what the dead process had asked for; here until the database is made.
+    const address = { host: server.folder, port: server.port, database: 'postgres' };
+    const program = await PgProgram.start(address, session);
+    const making = program.exec(`SELECT pg_sleep(600)`).catch(() => 'ended');
+    server.create(name);
+    const made = { ...thisProcess(), pid: dead.pid, started: '1', name, session };
+    const record = path.join(place.repository.lineDir, 'postgres-app-made.json');
+    mkdirSync(place.repository.lineDir, { recursive: true });
+    writeFileSync(record, JSON.stringify({ databases: [made] }));
+    await place.restore(old, now);
+    expect(await making).toBe('ended');
+    expect(server.databases().filter((database) => database.startsWith('orphaned'))).toEqual(['orphaned']);
+    expect(existsSync(record)).toBe(false);
   });
 
   it('a restore goes on as soon as the other session is gone', async () => {
