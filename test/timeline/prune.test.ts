@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { pitr } from '../support/cli.ts';
@@ -336,6 +336,24 @@ test('a commit that git-pitr did not make stays, with all that is below it', () 
   expect(prune(repository, '--policy', '1').dropped).toBe(1);
   expect(chain(repository)).toHaveLength(6);
   expect(chain(repository)[1]).toBe(foreign);
+});
+
+test('in a sha256 repository with packed refs it is the same', () => {
+  const repository = scratchRepository();
+  rmSync(repository.resolve('.git'), { recursive: true });
+  repository.git('init', '--quiet', '--object-format=sha256');
+  for (const time of ['2026-11-01T08:00:00Z', '2026-11-01T09:00:00Z', '2026-11-02T08:00:00Z']) {
+    repository.write('a.txt', time);
+    at(repository, time, ['snapshot', '-m', time]);
+  }
+  repository.git('pack-refs', '--all');
+  const before = list(repository);
+  prune(repository, '--policy', '2d');
+  expect(list(repository).map(({ id }) => id)).toEqual([before[0]?.id, before[1]?.id]);
+  repository.git('pack-refs', '--all');
+  at(repository, now, ['undo']);
+  expect(list(repository)).toEqual(before);
+  repository.git('fsck', '--strict');
 });
 
 test('while a restore is interrupted nothing is pruned', () => {

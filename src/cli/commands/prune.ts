@@ -6,6 +6,7 @@ import type { Arguments } from '../commands.ts';
 import { openHere, text } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
 import { pruneText } from '../text/prune.ts';
+import { count } from '../text/snapshot.ts';
 import { watched } from '../watch.ts';
 
 export async function run({ options }: Arguments, terminal: Terminal): Promise<number> {
@@ -58,6 +59,6 @@ export async function pruneByItself(terminal: Terminal): Promise<void> {
   const { dropped, applied } = await pruneTimeline(repository, config, { automatic: true });
   if (applied)
     terminal.remark(
-      `Pruned: ${dropped} older snapshots were folded into newer ones (git pitr prune --dry-run says by which rules).`,
+      `Pruned: ${count(dropped, 'older snapshot')} folded into newer ones (git pitr prune --dry-run says by which rules).`,
     );
 }

@@ -30,7 +30,7 @@ export function pruneText(pruned: Pruned, dryRun: boolean, terminal: Terminal): 
         'This was a dry run: nothing was changed.',
       ];
     return [
-      `${stay} stay; ${dropped} were folded into newer ones. git pitr undo brings them back until the next prune.`,
+      `${stay} stay; ${dropped} ${dropped === 1 ? 'was' : 'were'} folded into newer ones. git pitr undo brings ${dropped === 1 ? 'it' : 'them'} back until the next prune.`,
       `${room}: git's own gc frees them after that.`,
     ];
   }
