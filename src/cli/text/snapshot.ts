@@ -6,8 +6,23 @@ import type { Terminal } from '../terminal.ts';
 export function describeTime(time: string): string {
   const epochMs = Date.parse(time);
   const { east, text } = offsetOf(epochMs);
-  const wall = new Date(epochMs + east).toISOString();
-  return `${wall.slice(0, -14)} ${wall.slice(-13, -5)} ${text}`;
+  const local = epochMs + east;
+  const hour = Math.floor(local / 3_600_000);
+  const inHour = local - hour * 3_600_000;
+  return `${hourText(hour)}:${two[Math.floor(inHour / 60_000)]}:${two[Math.floor(inHour / 1000) % 60]} ${text}`;
+}
+
+const two = Array.from({ length: 60 }, (_, value) => String(value).padStart(2, '0'));
+
+/** "2026-11-20 14", by hours since 1970 of the clock on the wall. */
+const hours = new Map<number, string>();
+
+function hourText(hour: number): string {
+  const known = hours.get(hour);
+  if (known !== undefined) return known;
+  const text = new Date(hour * 3_600_000).toISOString().slice(0, -11).replace('T', ' ');
+  hours.set(hour, text);
+  return text;
 }
 
 interface Offset {
@@ -63,18 +78,35 @@ export function titleOf({ message }: Snapshot): string {
 
 /** One line of `list`. */
 export function snapshotLine(snapshot: Snapshot, terminal: Terminal): string {
-  const databases = snapshot.databases.map(({ name }) => name).join(',');
+  const { id, time, type, trigger, changes } = snapshot;
+  const changed = describeChanges(changes).padEnd(12);
+  const kind = (trigger === 'manual' ? type : `${type}/${trigger}`).padEnd(18);
+  const marks = isPlain(snapshot) ? '' : marksOf(snapshot);
+  const title = titleOf(snapshot);
+  const tail = title === '' || marks === '' ? title + marks : `${title} ${marks}`;
+  return `${terminal.paint('yellow', id)}  ${describeTime(time)}  ${kind}  ${changed}  ${tail}`.trimEnd();
+}
+
+/** True when there is nothing to mark, which is so for most of 10,000. */
+function isPlain({ pinned, operation, databases, squashed, skipped }: Snapshot): boolean {
+  return (
+    !pinned &&
+    operation === undefined &&
+    squashed === undefined &&
+    databases.length === 0 &&
+    skipped.length === 0
+  );
+}
+
+function marksOf({ pinned, operation, databases, squashed, skipped }: Snapshot): string {
   const marks = [
-    snapshot.pinned ? 'pinned' : '',
-    snapshot.operation === undefined ? '' : `in ${withArticle(snapshot.operation)}`,
-    databases === '' ? '' : `db:${databases}`,
-    snapshot.squashed === undefined ? '' : describeSquashed(snapshot.squashed),
-    snapshot.skipped.length > 0 ? `${snapshot.skipped.length} left out` : '',
-  ].filter(Boolean);
-  const changes = describeChanges(snapshot.changes).padEnd(12);
-  const kind = `${snapshot.type}${snapshot.trigger === 'manual' ? '' : `/${snapshot.trigger}`}`.padEnd(18);
-  const tail = [titleOf(snapshot), marks.length > 0 ? `[${marks.join(' ')}]` : ''].filter(Boolean).join(' ');
-  return `${terminal.paint('yellow', snapshot.id)}  ${describeTime(snapshot.time)}  ${kind}  ${changes}  ${tail}`.trimEnd();
+    pinned ? 'pinned' : '',
+    operation === undefined ? '' : `in ${withArticle(operation)}`,
+    databases.length === 0 ? '' : `db:${databases.map(({ name }) => name).join(',')}`,
+    squashed === undefined ? '' : describeSquashed(squashed),
+    skipped.length > 0 ? `${skipped.length} left out` : '',
+  ];
+  return `[${marks.filter(Boolean).join(' ')}]`;
 }
 
 /** "+166 folded, 2026-11-01 to 2026-11-03": what a prune dropped between this one and the one before it. */
