@@ -13,7 +13,11 @@ export function foldDropped(
     const { id, time, type, squashed } = snapshot;
     if (!isKept(snapshot)) {
       waiting ??= { count: 0, from: time, to: time, types: {} };
-      add(waiting, { count: 1, from: time, to: time, types: { [type]: 1 } });
+      waiting.count++;
+      waiting.types[type] = (waiting.types[type] ?? 0) + 1;
+      // The times of snapshots are all written alike, so that their text is in their order.
+      if (time < waiting.from) waiting.from = time;
+      if (time > waiting.to) waiting.to = time;
       if (squashed !== undefined) add(waiting, squashed);
       continue;
     }
