@@ -346,6 +346,46 @@ export const commands: readonly CommandSpec[] = [
       7: 'the state before cannot be brought back whole; what had been done was taken back',
     },
   },
+  {
+    name: 'guard',
+    operands: '-- <command>…',
+    maxOperands: 0,
+    paths: true,
+    summary: 'record a safety snapshot, then run a command',
+    description:
+      'Records the present state, databases included, and runs the command on this terminal, with its signals and its exit code. If it fails, the line that takes back all it did is printed. When the state cannot be recorded, the command is not run.',
+    options: {
+      migration: {
+        type: 'boolean',
+        describe: 'Before a change of a database schema: retention never drops the snapshot',
+      },
+      'restore-on-failure': {
+        type: 'boolean',
+        describe: 'When the command fails, bring back files, index and databases at once',
+      },
+      'no-databases': { type: 'boolean', describe: 'Leave the databases out' },
+      disconnect: {
+        type: 'boolean',
+        describe:
+          'With --restore-on-failure: end the sessions of others on a database, instead of waiting for them',
+      },
+    },
+    examples: [
+      ['git pitr guard -- git clean -fdx', 'whatever it removes can be brought back'],
+      ['git pitr guard --migration --restore-on-failure -- npm run migrate', 'all of it, or none'],
+    ],
+    exitCodes: {
+      ...busy,
+      ...stops,
+      1: 'nothing was recorded, and the command was not run',
+      2: 'wrong usage; the command was not run',
+      3: 'the command failed, and the state before could not be brought back',
+      4: 'nothing was recorded (pitr.maxSnapshotSize, or a home folder), and the command was not run',
+      126: 'the command cannot be run',
+      127: 'there is no such command',
+      130: 'interrupted (Ctrl-C)',
+    },
+  },
 ];
 
 export function findCommand(name: string): CommandSpec | undefined {

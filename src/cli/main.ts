@@ -16,6 +16,7 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   history: () => import('./commands/history.ts'),
   restore: () => import('./commands/restore.ts'),
   undo: () => import('./commands/undo.ts'),
+  guard: () => import('./commands/guard.ts'),
 };
 
 export async function main(argv: readonly string[]): Promise<number> {
