@@ -386,6 +386,34 @@ export const commands: readonly CommandSpec[] = [
       130: 'interrupted (Ctrl-C)',
     },
   },
+  {
+    name: 'hooks',
+    operands: 'install | uninstall | status',
+    maxOperands: 1,
+    paths: false,
+    summary: "let git's own hooks take snapshots",
+    description:
+      "Puts a line into git's hooks that records a safety snapshot before commits, merges, rebases and pushes, and a snapshot after commits, checkouts and merges. A hook that is there goes on working, and comes back byte for byte. A snapshot that fails, or takes longer than pitr.hookTimeout, stops nothing. The hook before a push refuses to send refs/pitr/*, unless PITR_ALLOW_PUSH=1 is set.",
+    options: {
+      only: {
+        type: 'string',
+        many: true,
+        value: 'hooks',
+        describe: 'With install: these hooks, separated by commas, instead of all',
+      },
+    },
+    examples: [
+      ['git pitr hooks install', 'all of them'],
+      ['git pitr hooks install --only pre-rebase,pre-commit', 'these two'],
+      ['git pitr hooks status', 'which are there, and whether they work'],
+      ['git pitr hooks uninstall', 'as it was before'],
+    ],
+    exitCodes: {
+      ...common,
+      1: 'failed; for status: a hook does not work, and the list says why',
+      4: 'refused: the hooks are files of the project, or those of other repositories too',
+    },
+  },
 ];
 
 export function findCommand(name: string): CommandSpec | undefined {

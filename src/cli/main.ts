@@ -17,6 +17,7 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   restore: () => import('./commands/restore.ts'),
   undo: () => import('./commands/undo.ts'),
   guard: () => import('./commands/guard.ts'),
+  hooks: () => import('./commands/hooks.ts'),
 };
 
 export async function main(argv: readonly string[]): Promise<number> {
