@@ -414,6 +414,21 @@ export const commands: readonly CommandSpec[] = [
       4: 'refused: the hooks are files of the project, or those of other repositories too',
     },
   },
+  {
+    name: 'shell-init',
+    operands: 'bash | zsh | fish',
+    maxOperands: 1,
+    paths: false,
+    summary: 'print a shell function that takes a snapshot before git reset --hard and its like',
+    description:
+      "Prints a function called git for the shell's start-up file. Before subcommands that destroy what no commit holds (reset --hard, checkout -f, checkout of files, restore, switch -f, clean -f, stash drop, rebase, branch -D, rm -f, worktree remove, gc --prune=now and more) it records a safety snapshot; when that fails, git is not run. All other git commands cost nothing: the shell decides alone.",
+    options: {},
+    examples: [
+      ['eval "$(git pitr shell-init bash)"', 'in ~/.bashrc; zsh likewise in ~/.zshrc'],
+      ['git pitr shell-init fish | source', 'in ~/.config/fish/config.fish'],
+    ],
+    exitCodes: { 0: 'done', 2: 'wrong usage' },
+  },
 ];
 
 export function findCommand(name: string): CommandSpec | undefined {

@@ -18,6 +18,7 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   undo: () => import('./commands/undo.ts'),
   guard: () => import('./commands/guard.ts'),
   hooks: () => import('./commands/hooks.ts'),
+  'shell-init': () => import('./commands/shellInit.ts'),
 };
 
 export async function main(argv: readonly string[]): Promise<number> {
