@@ -6,11 +6,7 @@ for (const name of Object.keys(process.env)) if (name.startsWith('GIT_')) delete
 
 // What takes minutes is for `.ci/campaigns`: servers and their kills, and the random trees, which failed once beside other
 // work in a way that is not understood yet.
-const campaigns = [
-  'test/databases/postgres/**',
-  'test/databases/mariadb/**',
-  'test/property/{names,coverage}.test.ts',
-];
+const campaigns = ['test/databases/postgres/**', 'test/property/{names,coverage}.test.ts'];
 const long = process.env['PITR_CAMPAIGN'] === '1' ? [] : campaigns;
 
 export default defineConfig({

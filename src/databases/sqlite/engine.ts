@@ -5,6 +5,7 @@ import { captureSqlite } from './capture.ts';
 import { writeTarget } from './image.ts';
 import { restoreSqlite } from './restore.ts';
 import { requireFree } from './free.ts';
+import { livePath } from './open.ts';
 import { diffSqlite } from './rows/diff.ts';
 import { findRow } from './rows/find.ts';
 import { restoreSqliteTables } from './tables/restore.ts';
@@ -23,6 +24,7 @@ export const sqliteEngine: DatabaseEngine = {
   name: 'sqlite',
   capture: captureSqlite,
   requireFree,
+  isThere: async (context) => existsSync(livePath(context)),
   restore: restoreSqlite,
   materialize: async (context, source, into) => {
     const file = freeName(into, context.database.name);
