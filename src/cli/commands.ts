@@ -348,12 +348,12 @@ export const commands: readonly CommandSpec[] = [
   },
   {
     name: 'guard',
-    operands: '-- <command>…',
+    operands: '-- <command>...',
     maxOperands: 0,
     paths: true,
     summary: 'record a safety snapshot, then run a command',
     description:
-      'Records the present state, databases included, and runs the command on this terminal, with its signals and its exit code. If it fails, the line that takes back all it did is printed. When the state cannot be recorded, the command is not run.',
+      'Records the present state, databases included, and runs the command on this terminal, with its signals and its exit code (126 and 127 as in a shell). If it fails, the line that takes back all it did is printed. When the state cannot be recorded, the command is not run.',
     options: {
       migration: {
         type: 'boolean',
@@ -377,23 +377,22 @@ export const commands: readonly CommandSpec[] = [
     exitCodes: {
       ...busy,
       ...stops,
+      0: 'the command ended with 0',
       1: 'nothing was recorded, and the command was not run',
       2: 'wrong usage; the command was not run',
       3: 'the command failed, and the state before could not be brought back',
       4: 'nothing was recorded (pitr.maxSnapshotSize, or a home folder), and the command was not run',
-      126: 'the command cannot be run',
-      127: 'there is no such command',
       130: 'interrupted (Ctrl-C)',
     },
   },
   {
     name: 'hooks',
-    operands: 'install | uninstall | status',
+    operands: '<action>',
     maxOperands: 1,
     paths: false,
     summary: "let git's own hooks take snapshots",
     description:
-      "Puts a line into git's hooks that records a safety snapshot before commits, merges, rebases and pushes, and a snapshot after commits, checkouts and merges. A hook that is there goes on working, and comes back byte for byte. A snapshot that fails, or takes longer than pitr.hookTimeout, stops nothing. The hook before a push refuses to send refs/pitr/*, unless PITR_ALLOW_PUSH=1 is set.",
+      "The action is install, uninstall or status. Installing puts a line into git's hooks that records a safety snapshot before commits, merges, rebases and pushes, and a snapshot after commits, checkouts and merges. A hook that is there goes on working, and comes back byte for byte. A snapshot that fails, or takes longer than pitr.hookTimeout, stops nothing. The hook before a push refuses to send refs/pitr/*, unless PITR_ALLOW_PUSH=1 is set.",
     options: {
       only: {
         type: 'string',
@@ -416,7 +415,7 @@ export const commands: readonly CommandSpec[] = [
   },
   {
     name: 'shell-init',
-    operands: 'bash | zsh | fish',
+    operands: '<shell>',
     maxOperands: 1,
     paths: false,
     summary: 'print a shell function that takes a snapshot before git reset --hard and its like',
@@ -424,8 +423,8 @@ export const commands: readonly CommandSpec[] = [
       "Prints a function called git for the shell's start-up file. Before subcommands that destroy what no commit holds (reset --hard, checkout -f, checkout of files, restore, switch -f, clean -f, stash drop, rebase, branch -D, rm -f, worktree remove, gc --prune=now and more) it records a safety snapshot; when that fails, git is not run. All other git commands cost nothing: the shell decides alone.",
     options: {},
     examples: [
-      ['eval "$(git pitr shell-init bash)"', 'in ~/.bashrc; zsh likewise in ~/.zshrc'],
-      ['git pitr shell-init fish | source', 'in ~/.config/fish/config.fish'],
+      ['git pitr shell-init bash', 'in ~/.bashrc: eval "$(git pitr shell-init bash)"; zsh likewise'],
+      ['git pitr shell-init fish', 'in ~/.config/fish/config.fish: git pitr shell-init fish | source'],
     ],
     exitCodes: { 0: 'done', 2: 'wrong usage' },
   },
