@@ -20,6 +20,9 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   pin: async () => (await import('./commands/annotate.ts')).pin,
   unpin: async () => (await import('./commands/annotate.ts')).unpin,
   annotate: () => import('./commands/annotate.ts'),
+  guard: () => import('./commands/guard.ts'),
+  hooks: () => import('./commands/hooks.ts'),
+  'shell-init': () => import('./commands/shellInit.ts'),
 };
 
 export async function main(argv: readonly string[]): Promise<number> {

@@ -59,6 +59,14 @@ export const configKeys: readonly ConfigKey[] = [
   },
   ...retentionKeys(),
   {
+    key: 'pitr.hookTimeout',
+    value: 'duration',
+    otherwise: defaults.hookTimeout,
+    tracked: false,
+    describe:
+      'How long git waits for the snapshot of a hook, in whole seconds; then it goes on without one. Read when hooks are installed.',
+  },
+  {
     key: 'pitr.database.<name>.path',
     value: 'file',
     otherwise: '',
