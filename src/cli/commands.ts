@@ -227,7 +227,7 @@ export const commands: readonly CommandSpec[] = [
     paths: true,
     summary: 'bring files and databases back to a point in time',
     description:
-      'Brings files and databases back to the newest snapshot at or before a time, never a later one. With paths, only these; without paths and --db, all files; with --all, all files and every registered database. First the present state is recorded: git pitr undo brings it back. HEAD, the branches and the index are not touched (but for --staged).',
+      'Brings files and databases back to the newest snapshot at or before a time, never a later one. With paths, only these; without paths and --db, all files; with --all, all files and every registered database. First the present state is recorded: git pitr undo brings it back. HEAD, the branches and the index are not touched (but for --staged). With --branch, --tag or --stash, only these are: what they pointed to is kept for as long as the snapshot.',
     options: {
       at: {
         type: 'string',
@@ -256,6 +256,22 @@ export const commands: readonly CommandSpec[] = [
         type: 'boolean',
         describe:
           'Bring the index back too (with paths, only these): what was staged, conflicts, intents to add, and the assume-unchanged and skip-worktree bits',
+      },
+      branch: {
+        type: 'string',
+        many: true,
+        value: 'name',
+        describe: 'This branch, and no file: where it pointed then; may be given more than once',
+      },
+      tag: {
+        type: 'string',
+        many: true,
+        value: 'name',
+        describe: 'This tag, and no file; may be given more than once',
+      },
+      stash: {
+        type: 'boolean',
+        describe: 'Entries of the stash that were there then and are not now, and no file',
       },
       into: {
         type: 'string',
@@ -295,6 +311,7 @@ export const commands: readonly CommandSpec[] = [
       ['git pitr restore --snapshot latest~1 -- src/app.ts', 'one file, from the snapshot before the latest'],
       ['git pitr restore --at 14:05 --db app', 'only the database app'],
       ['git pitr restore --at 14:05 --db app.orders', 'only the table orders of it'],
+      ['git pitr restore --at 14:05 --branch topic', 'a branch that was deleted, or where it pointed'],
       [
         'git pitr restore --snapshot 4f2a --merge',
         'take back what changed right after snapshot 4f2a, and keep what came later',
@@ -305,9 +322,30 @@ export const commands: readonly CommandSpec[] = [
       ...busy,
       ...stops,
       3: 'done in part: paths or databases that could not be restored, and merge conflicts, are listed',
-      4: 'refused: uncommitted changes (also staged ones) would be overwritten, the folder is not empty, a table cannot be restored without others, or you said no',
-      5: 'no snapshot at or before that time; no such snapshot, path, database or table',
+      4: 'refused: uncommitted changes (also staged ones) would be overwritten, a branch is checked out or commits would be left without a ref, the folder is not empty, a table cannot be restored without others, or you said no',
+      5: 'no snapshot at or before that time; no such snapshot, path, database, table, branch or tag',
       7: 'what came back is not what was recorded; it was taken back',
+    },
+  },
+  {
+    name: 'refs',
+    operands: '[<snapshot>]',
+    maxOperands: 1,
+    paths: false,
+    summary: 'show what branches, tags and the stash were, and how they differ now',
+    description:
+      'Shows HEAD, the branches, the tags and all entries of the stash as a snapshot recorded them, and how they differ now: moved (~), deleted (-) or made (+) since. What they pointed to is kept for as long as the snapshot, so that git pitr restore --branch, --tag or --stash brings it back, also after git gc. Without a snapshot, the latest.',
+    options: {
+      at: { type: 'string', value: 'time', describe: 'The newest snapshot at or before this time' },
+    },
+    examples: [
+      ['git pitr refs', 'what changed since the latest snapshot'],
+      ['git pitr refs --at "1 hour ago"', 'where everything pointed an hour ago'],
+    ],
+    exitCodes: {
+      ...common,
+      5: 'no such snapshot, or none at or before that time',
+      7: 'what the snapshot recorded cannot be read',
     },
   },
   {

@@ -15,6 +15,7 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   diff: () => import('./commands/diff.ts'),
   history: () => import('./commands/history.ts'),
   restore: () => import('./commands/restore.ts'),
+  refs: () => import('./commands/refs.ts'),
   undo: () => import('./commands/undo.ts'),
 };
 

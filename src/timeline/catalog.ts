@@ -140,6 +140,7 @@ function addRecord(catalog: Catalog, record: string, parseNote: ParseNote, isOve
     type: trailers.type,
     trigger: trailers.trigger,
     commit,
+    ...(trailers.anchor === undefined ? {} : { anchor: trailers.anchor }),
   };
   if ('problem' in note || note.id !== trailers.id) {
     catalog.problems.push({
@@ -161,6 +162,7 @@ function addRecord(catalog: Catalog, record: string, parseNote: ParseNote, isOve
     databases: note.databases as Snapshot['databases'],
     skipped: note.skipped,
     failedDatabases: note.failedDatabases,
+    ...(note.verified === undefined ? {} : { verified: note.verified }),
   });
 }
 

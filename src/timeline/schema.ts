@@ -39,6 +39,10 @@ export const noteSchema = z.looseObject({
     .array(z.object({ name: text(64), reason: text(4000) }))
     .max(1000)
     .default([]),
+  verified: z
+    .object({ time: text(40), ok: z.boolean(), deep: z.boolean() })
+    .optional()
+    .catch(undefined),
   durationMs: z.number().nonnegative().optional(),
   host: text(300).optional(),
   zone: text(100).optional(),

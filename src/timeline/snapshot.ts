@@ -46,6 +46,8 @@ export interface Snapshot {
   pinned: boolean;
   commit: string;
   head: Head;
+  /** The commit that keeps what the refs pointed to; absent when there were none. */
+  anchor?: string;
   /** The merge, rebase, cherry-pick, revert, am or bisect that was under way. */
   operation?: string;
   /** Against the snapshot before. */
@@ -56,6 +58,8 @@ export interface Snapshot {
   skipped: { path: string; reason: string }[];
   /** Databases that could not be recorded; everything else was. */
   failedDatabases: { name: string; reason: string }[];
+  /** What `verify` found the last time. */
+  verified?: { time: string; ok: boolean; deep: boolean };
   /** True when the note was lost or unreadable, and this is what the trailers alone say. */
   fromTrailers?: boolean;
   /** True for a commit of the branch's history that stands for a snapshot (`--source history`). */

@@ -1,3 +1,5 @@
+import { currentTime } from '../../system/clock.ts';
+import { formatAge, formatInstant, type Instant } from '../../timeline/instant.ts';
 import type { Snapshot } from '../../timeline/snapshot.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -38,6 +40,14 @@ function withArticle(word: string): string {
 /** The first line of a message: in a list a second one could pass for a snapshot. */
 export function titleOf({ message }: Snapshot): string {
   return message.split(/[\r\n]/, 1)[0] ?? '';
+}
+
+/** Which snapshot a time or a selector led to: what every command that goes to one says first. */
+export function snapshotEcho(snapshot: Snapshot, instant: Instant | undefined, terminal: Terminal): string {
+  const age = formatAge(Date.parse(snapshot.time), currentTime());
+  const title = titleOf(snapshot) === '' ? '' : `: ${titleOf(snapshot)}`;
+  const found = `Snapshot ${terminal.paint('yellow', snapshot.id)} of ${describeTime(snapshot.time)} (${age} ago)${title}`;
+  return instant === undefined ? found : `At ${formatInstant(instant)}:\n${found}`;
 }
 
 /** One line of `list`. */
