@@ -349,6 +349,39 @@ export const commands: readonly CommandSpec[] = [
     },
   },
   {
+    name: 'verify',
+    operands: '[<snapshot>]',
+    maxOperands: 1,
+    paths: false,
+    summary: 'check that snapshots are whole and can be restored',
+    description:
+      'Reads every object of a snapshot (without a name, of the latest) and compares it with its name; the note with the commit; the copies of databases with what was captured; what keeps refs alive; and reads objects again with a second implementation of git. The result is written into the notes. Names each snapshot and path that is hurt.',
+    options: {
+      all: { type: 'boolean', describe: 'All snapshots of this worktree' },
+      subset: {
+        type: 'string',
+        value: 'part',
+        describe: 'One part of all snapshots: 1/7, or today/7, another one each day; seven parts are all',
+      },
+      deep: {
+        type: 'boolean',
+        describe:
+          'Also put SQLite databases together and let SQLite check them; read more objects a second time',
+      },
+    },
+    examples: [
+      ['git pitr verify', 'the latest snapshot'],
+      ['git pitr verify --all --deep', 'everything, as far as it can be checked'],
+      ['git pitr verify --subset today/7', 'for a daily job: all of it in a week'],
+    ],
+    exitCodes: {
+      ...common,
+      5: 'no such snapshot, or none at all',
+      6: 'busy: the result could not be written into the notes',
+      7: 'something is damaged: the snapshots and paths are listed',
+    },
+  },
+  {
     name: 'undo',
     operands: '',
     maxOperands: 0,

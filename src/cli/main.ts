@@ -16,6 +16,7 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   history: () => import('./commands/history.ts'),
   restore: () => import('./commands/restore.ts'),
   refs: () => import('./commands/refs.ts'),
+  verify: () => import('./commands/verify.ts'),
   undo: () => import('./commands/undo.ts'),
 };
 

@@ -38,7 +38,7 @@ function withArticle(word: string): string {
 }
 
 /** The first line of a message: in a list a second one could pass for a snapshot. */
-export function titleOf({ message }: Snapshot): string {
+function titleOf({ message }: Snapshot): string {
   return message.split(/[\r\n]/, 1)[0] ?? '';
 }
 
@@ -86,6 +86,12 @@ export function snapshotDetails(snapshot: Snapshot, terminal: Terminal): string 
     `Commit:    ${snapshot.commit}`,
     ...(snapshot.fromTrailers === true ? [] : noteLines(snapshot)),
   ];
+  if (snapshot.verified !== undefined) {
+    const { time, ok, deep } = snapshot.verified;
+    lines.push(
+      `Verified:  ${describeTime(time)}${deep ? ', deep' : ''}: ${ok ? 'whole' : terminal.paint('red', 'damaged')}`,
+    );
+  }
   for (const { name, engine, bytes, sha256 } of snapshot.databases)
     lines.push(`Database:  ${name} (${engine}), ${describeBytes(bytes)}, sha256 ${sha256.slice(0, 16)}`);
   for (const { name, reason } of snapshot.failedDatabases)
