@@ -382,6 +382,26 @@ export const commands: readonly CommandSpec[] = [
     },
   },
   {
+    name: 'doctor',
+    operands: '',
+    maxOperands: 0,
+    paths: false,
+    summary: 'find what is damaged or dangerous, and mend it',
+    description:
+      'Looks for a timeline ref that is gone or was moved, snapshots that are missing from the chain, notes that are lost or damaged, refs that nothing keeps alive any more, missing and damaged objects, locks and files of dead processes, and dangerous settings. Each finding has a reason and a remedy. Without --repair nothing is written; with it, what can be mended is, and what cannot is said. Settings are never changed.',
+    options: { repair: { type: 'boolean', describe: 'Mend what can be mended' } },
+    examples: [
+      ['git pitr doctor', 'look, and change nothing'],
+      ['git pitr doctor --repair', 'mend what can be mended'],
+    ],
+    exitCodes: {
+      ...common,
+      0: 'no damage, or all of it is mended; warnings and advice do not count',
+      6: 'busy: another git-pitr is at work (with --repair)',
+      7: 'damage is left: it is listed',
+    },
+  },
+  {
     name: 'undo',
     operands: '',
     maxOperands: 0,

@@ -11,7 +11,7 @@ export interface SecondReading {
   used: boolean;
   /** Why it was not used. */
   reason?: string;
-  /** How many objects both read. */
+  /** How many objects it read as git does. */
   objects: number;
   /** Oid -> what it says, where that is not what git says. */
   differs: Map<string, string>;
@@ -40,8 +40,8 @@ export async function readAgain(
   for (let at = 0; at < all.length; at += step) {
     const [oid, type] = all[Math.floor(at)] ?? ['', ''];
     const problem = await difference(repository, readObject, oid, type, cache);
-    if (problem !== undefined) reading.differs.set(oid, problem);
-    reading.objects++;
+    if (problem === undefined) reading.objects++;
+    else reading.differs.set(oid, problem);
   }
   return { ...reading, used: true };
 }
@@ -68,12 +68,11 @@ async function difference(
 ): Promise<string | undefined> {
   try {
     // A linked worktree's own git directory has no objects, and it would look for them there.
-    const { object, format } = await readObject({ fs, gitdir: commonDir, oid, format: 'wrapped', cache });
-    const bytes = Buffer.from(object as Uint8Array);
-    if (format !== 'wrapped' || createHash(objectFormat).update(bytes).digest('hex') !== oid)
-      return 'is read differently by the second reader';
-    const head = bytes.toString('latin1', 0, type.length + 1);
-    return head === `${type} ` ? undefined : `is no ${type} to the second reader`;
+    const read = await readObject({ fs, gitdir: commonDir, oid, format: 'content', cache });
+    const bytes = Buffer.from(read.object as Uint8Array);
+    if (read.type !== type) return `is no ${type} to the second reader`;
+    const hash = createHash(objectFormat).update(`${type} ${bytes.length}\0`).update(bytes);
+    return hash.digest('hex') === oid ? undefined : 'is read differently by the second reader';
   } catch (error) {
     return `is not read by the second reader (${error instanceof Error ? error.message.split('\n')[0] : String(error)})`;
   }
