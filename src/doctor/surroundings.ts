@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
-import type { Repository } from '../git/repository.ts';
+import { notesRef, type Repository } from '../git/repository.ts';
 import { interruptedOperation } from '../restore/journal.ts';
 import { readFileIfThere } from '../system/files.ts';
 import { isAlive, isWithinSight } from '../system/processes.ts';
@@ -43,7 +43,7 @@ export function refLocks({ commonDir }: Repository): string[] {
     }
   };
   look(path.join(commonDir, 'refs', 'pitr'));
-  const notes = path.join(commonDir, 'refs', 'notes', 'pitr.lock');
+  const notes = path.join(commonDir, `${notesRef}.lock`);
   return existsSync(notes) && isOld(notes) ? [...found, notes] : found;
 }
 
