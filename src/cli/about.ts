@@ -46,6 +46,7 @@ export const variables: Rows = [
   ],
   ['TZ', 'The zone in which times are read and shown.'],
   ['NO_COLOR', 'When it is set and not empty, nothing is coloured. Nor is it where TERM is dumb.'],
+  ['PITR_ALLOW_PUSH', 'When it is 1, the hook before a push lets refs/pitr/* through.'],
   ['PITR_DEBUG', 'When it is set, an error that nobody foresaw shows where in the program it arose.'],
   [
     'HOME, XDG_CONFIG_HOME',

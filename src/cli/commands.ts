@@ -437,6 +437,88 @@ export const commands: readonly CommandSpec[] = [
       7: 'the state before cannot be brought back whole; what had been done was taken back',
     },
   },
+  {
+    name: 'guard',
+    operands: '-- <command>...',
+    maxOperands: 0,
+    paths: true,
+    summary: 'record a safety snapshot, then run a command',
+    description:
+      'Records the present state, databases included, and runs the command on this terminal, with its signals and its exit code (126 and 127 as in a shell). If it fails, the line that takes back all it did is printed. When the state cannot be recorded, the command is not run.',
+    options: {
+      migration: {
+        type: 'boolean',
+        describe: 'Before a change of a database schema: retention never drops the snapshot',
+      },
+      'restore-on-failure': {
+        type: 'boolean',
+        describe: 'When the command fails, bring back files, index and databases at once',
+      },
+      'no-databases': { type: 'boolean', describe: 'Leave the databases out' },
+      disconnect: {
+        type: 'boolean',
+        describe:
+          'With --restore-on-failure: end the sessions of others on a database, instead of waiting for them',
+      },
+    },
+    examples: [
+      ['git pitr guard -- git clean -fdx', 'whatever it removes can be brought back'],
+      ['git pitr guard --migration --restore-on-failure -- npm run migrate', 'all of it, or none'],
+    ],
+    exitCodes: {
+      ...busy,
+      ...stops,
+      0: 'the command ended with 0',
+      1: 'nothing was recorded, and the command was not run',
+      2: 'wrong usage; the command was not run',
+      3: 'the command failed, and the state before could not be brought back',
+      4: 'nothing was recorded (pitr.maxSnapshotSize, or a home folder), and the command was not run',
+      130: 'interrupted (Ctrl-C)',
+    },
+  },
+  {
+    name: 'hooks',
+    operands: '<action>',
+    maxOperands: 1,
+    paths: false,
+    summary: "let git's own hooks take snapshots",
+    description:
+      "The action is install, uninstall or status. Installing puts a line into git's hooks that records a safety snapshot before commits, merges, rebases and pushes, and a snapshot after commits, checkouts and merges. A hook that is there goes on working, and comes back byte for byte. A snapshot that fails, or takes longer than pitr.hookTimeout, stops nothing. The hook before a push refuses to send refs/pitr/*, unless PITR_ALLOW_PUSH=1 is set.",
+    options: {
+      only: {
+        type: 'string',
+        many: true,
+        value: 'hooks',
+        describe: 'With install: these hooks, separated by commas, instead of all',
+      },
+    },
+    examples: [
+      ['git pitr hooks install', 'all of them'],
+      ['git pitr hooks install --only pre-rebase,pre-commit', 'these two'],
+      ['git pitr hooks status', 'which are there, and whether they work'],
+      ['git pitr hooks uninstall', 'as it was before'],
+    ],
+    exitCodes: {
+      ...common,
+      1: 'failed; for status: a hook does not work, and the list says why',
+      4: 'refused: the hooks are files of the project, or those of other repositories too',
+    },
+  },
+  {
+    name: 'shell-init',
+    operands: '<shell>',
+    maxOperands: 1,
+    paths: false,
+    summary: 'print a shell function that takes a snapshot before git reset --hard and its like',
+    description:
+      "Prints a function called git for the shell's start-up file. Before subcommands that destroy what no commit holds (reset --hard, checkout -f, checkout of files, restore, switch -f, clean -f, stash drop, rebase, branch -D, rm -f, worktree remove, gc --prune=now and more) it records a safety snapshot; when that fails, git is not run. All other git commands cost nothing: the shell decides alone.",
+    options: {},
+    examples: [
+      ['git pitr shell-init bash', 'in ~/.bashrc: eval "$(git pitr shell-init bash)"; zsh likewise'],
+      ['git pitr shell-init fish', 'in ~/.config/fish/config.fish: git pitr shell-init fish | source'],
+    ],
+    exitCodes: { 0: 'done', 2: 'wrong usage' },
+  },
 ];
 
 export function findCommand(name: string): CommandSpec | undefined {

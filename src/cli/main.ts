@@ -19,6 +19,9 @@ const modules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   verify: () => import('./commands/verify.ts'),
   doctor: () => import('./commands/doctor.ts'),
   undo: () => import('./commands/undo.ts'),
+  guard: () => import('./commands/guard.ts'),
+  hooks: () => import('./commands/hooks.ts'),
+  'shell-init': () => import('./commands/shellInit.ts'),
 };
 
 export async function main(argv: readonly string[]): Promise<number> {

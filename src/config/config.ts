@@ -17,6 +17,8 @@ export interface Config {
   exclude: readonly string[];
   /** Milliseconds to wait for another git-pitr or for a busy database. */
   lockTimeout: number;
+  /** Milliseconds. */
+  hookTimeout: number;
   databases: readonly DatabaseConfig[];
   /** Of one command, not of the configuration: a restore ends the sessions that are in its way (`--disconnect`). */
   disconnect?: boolean;
@@ -38,7 +40,12 @@ export interface DatabaseConfig {
 }
 
 /** What holds where nothing is configured, written as it would be in the configuration. */
-export const defaults = { maxFileSize: '100m', maxSnapshotSize: '1g', lockTimeout: '30s' } as const;
+export const defaults = {
+  maxFileSize: '100m',
+  maxSnapshotSize: '1g',
+  lockTimeout: '30s',
+  hookTimeout: '5s',
+} as const;
 
 /** Keys a tracked `.pitrconfig` may set: nothing that runs, connects or reaches outside the worktree. */
 const harmlessKeys =
@@ -122,6 +129,7 @@ function interpret(repository: Repository, tracked: readonly Entry[], own: reado
     include: patterns(all.get('pitr.include')),
     exclude: patterns(all.get('pitr.exclude')),
     lockTimeout: parseDuration(setting('lockTimeout'), 'pitr.lockTimeout'),
+    hookTimeout: parseDuration(setting('hookTimeout'), 'pitr.hookTimeout'),
     databases: readDatabases(repository, tracked, own, all),
     git: last,
   };

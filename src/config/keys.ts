@@ -57,6 +57,14 @@ export const configKeys: readonly ConfigKey[] = [
     describe: 'How long to wait for another git-pitr or for a busy database before giving up (exit code 6).',
   },
   {
+    key: 'pitr.hookTimeout',
+    value: 'duration',
+    otherwise: defaults.hookTimeout,
+    tracked: false,
+    describe:
+      'How long git waits for the snapshot of a hook, in whole seconds; then it goes on without one. Read when hooks are installed.',
+  },
+  {
     key: 'pitr.database.<name>.path',
     value: 'file',
     otherwise: '',
@@ -70,7 +78,7 @@ export const configKeys: readonly ConfigKey[] = [
     otherwise: 'sqlite',
     tracked: true,
     describe:
-      'What kind of database it is: sqlite or postgres. With a url it need not be given. In .pitrconfig only sqlite.',
+      'What kind of database it is: sqlite, postgres, mariadb or mysql. With a url it need not be given. In .pitrconfig only sqlite.',
   },
   {
     key: 'pitr.database.<name>.url',
@@ -78,7 +86,7 @@ export const configKeys: readonly ConfigKey[] = [
     otherwise: '',
     tracked: false,
     describe:
-      'Registers a database on a server: postgresql://user@host:5432/database, or host=/run/postgresql dbname=database through a socket, without a password; or env:NAME, the environment variable that holds it.',
+      'Registers a database on a server: postgresql://user@host:5432/database, or host=/run/postgresql dbname=database through a socket; mariadb://user@host:3306/database (or mysql:), with ?socket=/run/mysqld/mysqld.sock through a socket; each without a password; or env:NAME, the environment variable that holds it.',
   },
   {
     key: 'pitr.database.<name>.excludeTable',
@@ -87,7 +95,7 @@ export const configKeys: readonly ConfigKey[] = [
     list: true,
     tracked: true,
     describe:
-      'Tables of a server whose rows are not recorded; their definitions are. schema.table, or table for those in public; * and ? stand for any characters.',
+      'Tables of a server whose rows are not recorded; their definitions are. In PostgreSQL schema.table, or table for those in public; in MariaDB table; * and ? stand for any characters.',
   },
   {
     key: 'pitr.database.<name>.format',

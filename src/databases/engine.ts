@@ -53,6 +53,9 @@ export interface DatabaseEngine {
    */
   requireFree(context: EngineContext): Promise<void>;
 
+  /** True when there is a database now, whatever is in it. Errors: those of a server that cannot be asked. */
+  isThere(context: EngineContext): Promise<boolean>;
+
   /**
    * Brings the live database to `target`, all of it or nothing, and checks that its content is the target's.
    * @param now the copy that stands for what is overwritten; when the live database has moved on since, nothing is

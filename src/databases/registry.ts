@@ -18,9 +18,14 @@ const engines: Record<string, () => Promise<DatabaseEngine>> = {
   sqlite: async () => (await import('./sqlite/engine.ts')).sqliteEngine,
 };
 
+/** True for the name of an engine that git-pitr has. */
+export function isEngine(name: string): boolean {
+  return Object.hasOwn(engines, name);
+}
+
 async function engineOf(database: DatabaseConfig): Promise<DatabaseEngine> {
   if (database.engine === unknownEngine) connectionText(database); // tells what is missing
-  const load = engines[database.engine];
+  const load = isEngine(database.engine) ? engines[database.engine] : undefined;
   if (load === undefined) {
     throw new PitrError(
       'usage',

@@ -3,7 +3,8 @@ import type { Repository } from '../git/repository.ts';
 import { listTree, resolveTree } from '../git/trees.ts';
 import { readImage } from './chunks.ts';
 import type { CapturedDatabase } from './engine.ts';
-import { textRoot } from './text/layout.ts';
+import { isEngine } from './registry.ts';
+import { preData, textRoot } from './text/layout.ts';
 import { readAbout, readText, type TextChunk } from './text/reader.ts';
 
 /**
@@ -51,8 +52,33 @@ async function formOf(
   // Only engines that keep a database in one file record images (docs/format.md): there is one.
   if (folders.has('image')) return { engine: 'sqlite', content: readImage(repository, tree) };
   if (!folders.has(textRoot)) return undefined;
-  const { engine } = await readAbout(repository, tree);
-  return typeof engine === 'string' ? { engine, content: contents(readText(repository, tree)) } : undefined;
+  const engine = (await engineNamed(repository, tree)) ?? (await engineOfScript(repository, tree));
+  return engine === undefined ? undefined : { engine, content: contents(readText(repository, tree)) };
+}
+
+/** What `about.json` says; undefined where it is lost, damaged, or names what there is not. */
+async function engineNamed(repository: Repository, tree: string): Promise<string | undefined> {
+  try {
+    const { engine } = await readAbout(repository, tree);
+    return typeof engine === 'string' && isEngine(engine) ? engine : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** How the scripts of each engine begin. */
+const heads: readonly [RegExp, string][] = [
+  [/^PRAGMA page_size = /, 'sqlite'],
+  [/^SET NAMES utf8mb4;\n/, 'mariadb'],
+  [/^(--\n-- PostgreSQL database dump|SET statement_timeout = )/, 'postgres'],
+];
+
+async function engineOfScript(repository: Repository, tree: string): Promise<string | undefined> {
+  for await (const { content } of readText(repository, tree, [preData])) {
+    const head = content.subarray(0, 200).toString('latin1');
+    return heads.find(([pattern]) => pattern.test(head))?.[1];
+  }
+  return undefined;
 }
 
 async function* contents(chunks: AsyncIterable<TextChunk>): AsyncGenerator<Buffer> {

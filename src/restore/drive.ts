@@ -1,6 +1,7 @@
-import { existsSync, lstatSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { type Capture, captureWorktree } from '../capture/capture.ts';
 import { retryIfLost } from '../capture/retry.ts';
+import type { DatabaseConfig } from '../config/config.ts';
 import type { CapturedDatabase } from '../databases/engine.ts';
 import { PitrError } from '../errors.ts';
 import { type BytePath, displayPath, onDisk, parentOf } from '../git/paths.ts';
@@ -239,19 +240,32 @@ export async function copiesAt(
 }
 
 /**
- * Databases that were not there before an operation and are now: taking it back leaves them. Removing the file of a
- * live database would send the next commit of whoever has it open into nowhere.
+ * Databases that were not there before an operation and are now, on a server or in a file: taking it back leaves them.
+ * Removing the file of a live database would send the next commit of whoever has it open into nowhere, and what others
+ * have written since is recorded nowhere.
  * @param before the copies at the operation's begin
  */
-export function databasesMadeBy(
-  { config }: Context,
+export async function databasesMadeBy(
+  context: Context,
   operation: Operation,
   before: readonly CapturedDatabase[],
-): string[] {
-  return operation.databases.filter((name) => {
-    const file = config.databases.find((database) => database.name === name)?.path;
-    return file !== undefined && existsSync(file) && !before.some((copy) => copy.name === name);
-  });
+): Promise<string[]> {
+  const made: string[] = [];
+  for (const name of operation.databases) {
+    const database = context.config.databases.find((candidate) => candidate.name === name);
+    if (database === undefined || before.some((copy) => copy.name === name)) continue;
+    if (await isThere(context, database)) made.push(name);
+  }
+  return made;
+}
+
+async function isThere({ repository, config }: Context, database: DatabaseConfig): Promise<boolean> {
+  const { withEngine } = await import('../databases/registry.ts');
+  try {
+    return await withEngine(repository, config, database, (engine, context) => engine.isThere(context));
+  } catch {
+    return true; // it was made, and nobody knows that it has gone
+  }
 }
 
 /** Restores a database, or tables of it, to a copy unless it is there already. */

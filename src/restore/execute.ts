@@ -271,7 +271,11 @@ async function takenBack(context: Context, run: Run, error: unknown): Promise<un
   const details = error instanceof PitrError ? error.details : {};
   try {
     await driveTo(context, run.operation, 'before', { force: true });
-    const made = databasesMadeBy(context, run.operation, await copiesAt(context, run.operation, 'before'));
+    const made = await databasesMadeBy(
+      context,
+      run.operation,
+      await copiesAt(context, run.operation, 'before'),
+    );
     forgetOperation(repository);
     if (run.operation.holds !== undefined) await releaseContents(repository);
     const but = made.length === 0 ? '' : `, but for what was not there: ${made.join(', ')}`;

@@ -124,7 +124,7 @@ async function undoDatabases(
   return {
     databases: databases.filter(({ name }) => !kept.has(name)),
     databasesLeft: [
-      ...databasesMadeBy(context, operation, targets).map((name) => ({
+      ...(await databasesMadeBy(context, operation, targets)).map((name) => ({
         name,
         reason: 'it was not there before the restore, and a database is never removed: do that yourself',
       })),
@@ -185,7 +185,9 @@ export async function resumeRestore(
     else await (await import('../refs/apply.ts')).driveRefs(context, operation, end, options);
     crashPoint('driven');
     const databasesLeft =
-      end === 'after' ? [] : databasesMadeBy(context, operation, await copiesAt(context, operation, end));
+      end === 'after'
+        ? []
+        : await databasesMadeBy(context, operation, await copiesAt(context, operation, end));
     if (end === 'after') finishOperation(repository);
     else forgetOperation(repository);
     crashPoint(end === 'after' ? 'journal-finished' : 'journal-removed');

@@ -28,10 +28,13 @@ export interface Plan {
   afterwards: string[];
   /** Hashes of the rows that were replaced, by table: those that are recorded. */
   recorded: Record<string, string>;
+  /** Views, routines and events that were replaced, as `definitionKey` names them: those that are recorded. */
+  replaced: string[];
 }
 
 const waiting = '_pitr_plan';
-const swapped = '_pitr_plan_swapped';
+/** What the plan's table is called once the tables are swapped. */
+export const swapped = '_pitr_plan_swapped';
 /** `RENAME` in MariaDB keeps out nobody who only looks for a free name: so names are at most 64 characters. */
 const stemLength = 40;
 

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import type { Connection } from 'mysql2';
 import { messageOf, PitrError } from '../../errors.ts';
 import { type Address, describeAddress } from './address.ts';
@@ -52,15 +55,30 @@ export class Client {
     return row;
   }
 
-  /** The first column of a query, streamed. Who stops in the middle must end the connection. */
+  /**
+   * The first column of a query, streamed. Who stops in the middle must end the connection. Error: that of the connection
+   * too, which mysql2 (3.24) does not tell a stream: it would be waited for without an end.
+   */
   async *column(sql: string): AsyncGenerator<Buffer | null> {
     const options = {
       sql,
       rowsAsArray: true,
       typeCast: (field: { buffer(): Buffer | null }) => field.buffer(),
     };
-    const stream = this.#connection.query(options as { sql: string }).stream({ highWaterMark: 2000 });
-    for await (const row of stream) yield (row as [Buffer | null])[0];
+    let stream: Readable | undefined;
+    let lost: Error | undefined;
+    const onLost = (error: Error) => {
+      lost = error;
+      stream?.destroy(error);
+    };
+    this.#connection.on('error', onLost);
+    try {
+      stream = this.#connection.query(options as { sql: string }).stream({ highWaterMark: 2000 });
+      if (lost !== undefined) stream.destroy(lost);
+      for await (const row of stream) yield (row as [Buffer | null])[0];
+    } finally {
+      this.#connection.off('error', onLost);
+    }
   }
 
   /** Ends the connection; a broken one too. The server rolls back and unlocks what it held. */
@@ -77,9 +95,12 @@ export class Client {
     });
   }
 
-  /** Ends the connection at once, whatever is under way. */
-  destroy(): void {
+  /** Ends the connection at once, whatever is under way. It is over when this is: whoever looks next finds no lock of it. */
+  async destroy(): Promise<void> {
+    const { stream } = this.#connection as unknown as { stream: Socket };
+    const gone = stream.closed ? undefined : once(stream, 'close', { signal: AbortSignal.timeout(1000) });
     this.#connection.destroy();
+    await gone?.catch(() => {}); // the server still works at a statement; it sees that we are gone afterwards
   }
 }
 
@@ -126,11 +147,13 @@ export async function connect(
   }
 }
 
+export const usualMode = `SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION'`;
+
 /** What decides how values are read and written. Strictness is off: zero dates and the like come back as they were. */
 export const sessionSettings: readonly string[] = [
   'SET NAMES utf8mb4',
   `SET time_zone = '+00:00'`,
-  `SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION'`,
+  usualMode,
   'SET sql_quote_show_create = 1',
   // While git writes, the server waits for us to read on.
   'SET net_write_timeout = 86400',
@@ -149,7 +172,7 @@ export async function withClient<Result>(
     await client.close();
     return result;
   } catch (error) {
-    client.destroy();
+    await client.destroy();
     throw explain(address, error);
   }
 }
@@ -191,6 +214,7 @@ export function explain(address: Address, error: unknown): unknown {
     return new PitrError('failed', `${where} refuses it: ${said}.`, {
       hints: [
         'A copy needs SELECT, SHOW VIEW, TRIGGER, EVENT and LOCK TABLES on the database, and to read the text of its routines (their owner may, and whoever has SELECT on mysql.*).',
+        'A restore needs all privileges on it and on the databases that it makes beside it, and SET USER (or SUPER) for what others have defined.',
       ],
     });
   if (isLocked(error))

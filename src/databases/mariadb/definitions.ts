@@ -1,5 +1,5 @@
 import { PitrError } from '../../errors.ts';
-import { type Client, errorNumber, quoteName, quoteText } from './connect.ts';
+import { type Client, errorNumber, quoteName, quoteText, usualMode } from './connect.ts';
 import { withoutOwnName } from './tables.ts';
 
 /** What a database holds beside its tables: views, routines, triggers and events, each as the SQL that makes it. */
@@ -71,7 +71,7 @@ async function readRoutines(client: Client, database: string): Promise<Definitio
       type: type as DefinitionType,
       name,
       settings: settingsOf(shown, create),
-      create,
+      create: withCommentAsIs(shown, create),
       ...collationOf(shown),
     });
   }
@@ -177,7 +177,7 @@ async function readEvents(client: Client, database: string): Promise<Definition[
       type: 'EVENT',
       name,
       settings: [...settingsOf(shown, create), zone],
-      create,
+      create: withCommentAsIs(shown, create),
       ...collationOf(shown),
     });
   }
@@ -189,12 +189,30 @@ function settingsOf(shown: Shown, create: string): string[] {
   const charset = shown['character_set_client'] ?? 'utf8mb4';
   // oxlint-disable-next-line no-control-regex -- ASCII is meant
   const same = charset.startsWith('utf8') || /^[\x00-\x7f]*$/.test(create);
+  // A view has none of its own, and must not have that of what stands before it.
   const mode = shown['sql_mode'];
   return [
-    ...(mode === undefined || mode === null ? [] : [`SET sql_mode = ${quoteText(mode)}`]),
+    mode === undefined || mode === null ? usualMode : `SET sql_mode = ${quoteText(mode)}`,
     `SET character_set_client = ${same ? charset : 'utf8mb4'}`,
     `SET collation_connection = ${shown['collation_connection'] ?? 'utf8mb4_general_ci'}`,
   ];
+}
+
+/**
+ * The server writes comments with backslashes before what needs them, also where these are no escapes (seen with MariaDB
+ * 10.11): run as it stands, each would double.
+ */
+function withCommentAsIs(shown: Shown, create: string): string {
+  if (!/NO_BACKSLASH_ESCAPES/.test(shown['sql_mode'] ?? '')) return create;
+  const escaped: Record<string, string> = { '\\\\': '\\', '\\n': '\n', '\\r': '\r' };
+  return create.replace(/ COMMENT '(?:[^'\\]|\\.|'')*'/s, (comment) =>
+    comment.replace(/\\[\\nr]/g, (pair) => escaped[pair] as string),
+  );
+}
+
+/** What tells it from the others of its database. */
+export function definitionKey({ type, name }: Definition): string {
+  return `${type} ${name}`;
 }
 
 /** Equal for definitions that are the same in all that matters. */

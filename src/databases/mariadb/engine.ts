@@ -5,13 +5,14 @@ import { writeScript } from '../text/reader.ts';
 import { captureMariadb } from './capture.ts';
 import { diffMariadb, rowOfMariadb } from './diff.ts';
 import { restoreTablesMariadb } from './tableRestore.ts';
-import { requireFreeMariadb, restoreMariadb } from './restore.ts';
+import { isThereMariadb, requireFreeMariadb, restoreMariadb } from './restore.ts';
 
 /** MariaDB and MySQL databases, as SQL text (`../text/layout.ts`). */
 export const mariadbEngine: DatabaseEngine = {
   name: 'mariadb',
   capture: captureMariadb,
   requireFree: requireFreeMariadb,
+  isThere: isThereMariadb,
   restore: restoreMariadb,
   diff: diffMariadb,
   row: rowOfMariadb,

@@ -1,10 +1,11 @@
-import { PitrError } from '../../errors.ts';
+import { messageOf, PitrError } from '../../errors.ts';
 import { crashPoint } from '../../system/crashPoint.ts';
-import { type Beside, dropBeside, keepAway, type Plan, table } from './beside.ts';
-import { type Client, errorNumber, quoteName, sessionSettings } from './connect.ts';
+import { type Beside, dropBeside, keepAway, type Plan, swapped, table } from './beside.ts';
+import { type Client, errorNumber, isLocked, quoteName, sessionSettings } from './connect.ts';
 import {
   collationStatement,
   type Definition,
+  definitionKey,
   readDefinitions,
   readTriggers,
   textOfDefinition,
@@ -17,6 +18,16 @@ import { describeTables, isTable, listTables } from './tables.ts';
  * tables dropped. Every step can be done again, so whoever finds the plan finishes it.
  */
 export async function finish(client: Client, beside: Beside, plan: Plan): Promise<void> {
+  try {
+    await finishAll(client, beside, plan);
+  } catch (error) {
+    // Connections end and locks are waited for: the next command just goes on.
+    if (error instanceof PitrError || errorNumber(error) === 0 || isLocked(error)) throw error;
+    throw unfinished(beside, plan, error);
+  }
+}
+
+async function finishAll(client: Client, beside: Beside, plan: Plan): Promise<void> {
   // First of all: what is made in a database takes its collation over.
   await changeSchema(client, plan);
   await changeTriggers(client, plan);
@@ -94,10 +105,13 @@ async function changeDefinitions(client: Client, plan: Plan): Promise<void> {
   const { mariadb } = await serverOf(client);
   await client.run(`USE ${quoteName(live)}`);
   const present = await presentOf(client, live);
-  const key = ({ type, name }: Definition) => `${type} ${name}`;
-  const names = new Set(wanted.map(key));
+  const names = new Set(wanted.map(definitionKey));
+  // What was made since the old state was compared is in no snapshot: it stays.
+  const replaced = new Set(plan.replaced);
   // Views that use what is dropped may stay: they are looked at when they are used.
-  for (const one of present.filter((candidate) => !names.has(key(candidate))))
+  for (const one of present.filter(
+    (candidate) => !names.has(definitionKey(candidate)) && replaced.has(definitionKey(candidate)),
+  ))
     await client.run(`DROP ${one.type} IF EXISTS ${table(live, one.name)}`);
   const same = new Set(present.map(textOfDefinition));
   for (const definition of wanted) {
@@ -154,14 +168,29 @@ async function unrecordedRows(
   if (listed.length === 0) return undefined;
   const tally: Tally = { rows: {}, hashes: {} };
   for (const one of await describeTables(client, away, listed.filter(isTable))) {
+    if (!one.holdsRows || one.name === swapped) continue;
     const hash = recorded[one.name];
-    if (hash === undefined || !one.holdsRows) continue;
+    if (hash === undefined) return one.name;
     for await (const _ of tableText({ client, database: away }, one, tally)) {
       // only its hash is wanted
     }
     if (tally.hashes[one.name] !== hash) return one.name;
   }
   return undefined;
+}
+
+function unfinished({ build, away }: Beside, { live }: Plan, cause: unknown): PitrError {
+  return new PitrError(
+    'failed',
+    `The tables of the database "${live}" are the restored ones, but what is left to do (triggers, routines, views, events, default values) failed: ${messageOf(cause)}. What was replaced is in the database "${away}".`,
+    {
+      hints: [
+        'Mend what the server says; the next command goes on with it, and records nothing before it is done.',
+        `To leave it as it is: DROP DATABASE ${quoteName(away)}; DROP DATABASE IF EXISTS ${quoteName(build)}. What was replaced is in the snapshot that the restore took.`,
+      ],
+      cause,
+    },
+  );
 }
 
 function committedMeanwhile({ live }: Plan, { away }: Beside, changed: string): PitrError {

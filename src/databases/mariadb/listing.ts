@@ -10,7 +10,8 @@ import { type Listed, listTables, Moved } from './tables.ts';
  * waits for the children that we have locked. So the list is taken before the locks, with them, and after they are
  * released; no statement that changes definitions may begin between the first two; and names that are known from
  * elsewhere (an earlier copy, foreign keys) are asked for, which waits for whoever is at work on them, or ends as a
- * deadlock.
+ * deadlock. Whoever is seen putting a table in its place (all sessions with the right PROCESS, else our own user's) is
+ * waited for.
  */
 export class Listing {
   readonly listed: Listed[];
@@ -29,6 +30,7 @@ export class Listing {
   static async take(client: Client, database: string, known: readonly string[]): Promise<Listing> {
     const statements = await ddlCount(client);
     const listed = await listTables(client, database);
+    await requireNoneInMidair(client, database);
     const names = new Set(listed.map(({ name }) => name));
     const parents = await parentsIn(client, database);
     for (const name of [...known, ...parents].filter((one) => !names.has(one)))
@@ -44,8 +46,19 @@ export class Listing {
 
   /** Error: `Moved` when a statement that changes definitions has begun since, anywhere on the server. */
   async requireNoDdl(): Promise<void> {
+    await requireNoneInMidair(this.#client, this.#database);
     if ((await ddlCount(this.#client)) !== this.#statements) throw new Moved('tables were being changed');
   }
+}
+
+/** Error: `Moved` while some statement is at the step in which the table that it changes may be out of the list. */
+async function requireNoneInMidair(client: Client, database: string): Promise<void> {
+  const [statement] = await client.ask<{ id: string }>(
+    `SELECT ID AS id FROM information_schema.PROCESSLIST
+    WHERE STATE IN ('Rename result table', 'Committing alter table to storage engine')
+      AND (DB = ${quoteText(database)} OR LOCATE(${quoteText(database)}, INFO) > 0) LIMIT 1`,
+  );
+  if (statement !== undefined) throw new Moved(`connection ${statement.id} is changing a table`);
 }
 
 /** Tables that foreign keys lead to. */

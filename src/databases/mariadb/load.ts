@@ -43,9 +43,11 @@ export async function* statementsOf(text: AsyncIterable<Buffer>): AsyncGenerator
     throw new PitrError('integrity', 'A recorded script ends in the middle of a statement.');
 }
 
+/** Names are never those of other databases. */
 const kinds = [
-  /^INSERT INTO `/,
-  /^CREATE (DEFINER|ALGORITHM|TABLE|SEQUENCE|VIEW|FUNCTION|PROCEDURE|AGGREGATE|SQL|EVENT|TRIGGER)\b/,
+  /^INSERT INTO `(?:[^`]|``)*` \(/,
+  /^CREATE (TABLE|SEQUENCE) `(?:[^`]|``)*` /,
+  /^CREATE (DEFINER|ALGORITHM|VIEW|FUNCTION|PROCEDURE|AGGREGATE|SQL|EVENT|TRIGGER)\b/,
   /^ALTER DATABASE CHARACTER SET /,
   /^DO SETVAL\(`/,
   /^COMMIT$/,
@@ -56,7 +58,8 @@ const kinds = [
   /^SET (foreign_key_checks|unique_checks|check_constraint_checks|autocommit|system_versioning_insert_history) = [01]$/,
 ];
 
-function requireKnown(name: string, statement: string): string {
+/** The statement, if it is of a kind that scripts consist of. Error: `integrity`. */
+export function requireKnown(name: string, statement: string): string {
   if (kinds.some((kind) => kind.test(statement))) return statement;
   throw new PitrError(
     'integrity',

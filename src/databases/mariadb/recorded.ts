@@ -1,7 +1,8 @@
 import type { Repository } from '../../git/repository.ts';
+import type { CapturedDatabase } from '../engine.ts';
 import { readText } from '../text/reader.ts';
 import type { Definition, DefinitionType } from './definitions.ts';
-import { statementsOf } from './load.ts';
+import { requireKnown, statementsOf } from './load.ts';
 
 const quoted = '`(?:[^`]|``)*`';
 const made = new RegExp(
@@ -14,7 +15,7 @@ const made = new RegExp(
  */
 export async function recordedDefinitions(
   repository: Repository,
-  tree: string,
+  { name, tree }: Pick<CapturedDatabase, 'name' | 'tree'>,
   part: string,
   usual: string,
 ): Promise<Definition[]> {
@@ -25,15 +26,16 @@ export async function recordedDefinitions(
   let settings: string[] = [];
   let collation = usual;
   for await (const statement of statementsOf(text())) {
+    requireKnown(name, statement);
     const other = /^ALTER DATABASE .* COLLATE (\w+)$/.exec(statement)?.[1];
     if (other !== undefined) collation = other;
     else if (statement.startsWith('SET ')) settings.push(statement);
     else {
-      const [, type, name = '', table] = made.exec(statement) ?? [];
+      const [, type, called = '', table] = made.exec(statement) ?? [];
       if (type !== undefined)
         definitions.push({
           type: type as DefinitionType,
-          name: unquoted(name),
+          name: unquoted(called),
           settings,
           create: statement,
           collation,

@@ -23,7 +23,7 @@ import { loadScript } from './load.ts';
 import { recover, recoverAll } from './recover.ts';
 import { recordedDefinitions } from './recorded.ts';
 import { findDifference } from './same.ts';
-import { eventPart, schemaOf, serverOf } from './script.ts';
+import { eventPart, schemaOf, type Server, serverOf } from './script.ts';
 import { swapTables, takeOutDefaults } from './swap.ts';
 import { describeTables, listTables } from './tables.ts';
 import { lockForAMoment } from './free.ts';
@@ -34,6 +34,12 @@ export async function requireFreeMariadb(context: EngineContext): Promise<void> 
   await recover(context, address);
   if (context.disconnect === true) return;
   await lockForAMoment(context, address);
+}
+
+/** Whether there is a database: the contract is in `../engine.ts`. */
+export function isThereMariadb({ database }: EngineContext): Promise<boolean> {
+  const address = addressOf(database);
+  return withClient(address, (client) => exists(client, address.database), { database: '' });
 }
 
 /**
@@ -53,6 +59,7 @@ export async function restoreMariadb(
       const seconds = Math.max(1, Math.ceil(context.config.lockTimeout / 1000));
       if (!(await tryLock(client, live, 'restore', seconds))) throw restoredByAnother(target.name);
       await recoverAll(client, live);
+      requireAtomicRename(target.name, await serverOf(client));
       const there = await exists(client, live);
       if (!there && now !== undefined) throw vanished(target.name, address);
       if (there && now === undefined) throw unrecorded(target.name, address);
@@ -60,6 +67,22 @@ export async function restoreMariadb(
       await replace(context, address, client, { target, now });
     },
     { database: '' },
+  );
+}
+
+/** Older servers rename one table after the other: killed in between, a database would be neither the old nor the new one. */
+export function requireAtomicRename(name: string, { version, mariadb }: Server): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (mariadb ? major > 10 || (major === 10 && minor >= 6) : major >= 8) return;
+  throw new PitrError(
+    'refused',
+    `The server of the database "${name}" (${mariadb ? 'MariaDB' : 'MySQL'} ${version}) does not swap tables as a whole, so a restore could be stopped half way; nothing was changed.`,
+    {
+      hints: [
+        'MariaDB can from 10.6 on, MySQL from 8.0 on.',
+        `git pitr restore --into <folder> --db ${name} writes the SQL, to load by hand.`,
+      ],
+    },
   );
 }
 
@@ -134,7 +157,7 @@ async function build(
   const definitions = [
     ...(await readDefinitions(client, beside.build)),
     // Never made in a database that is only being built: they might run there.
-    ...(await recordedDefinitions(context.repository, target.tree, eventPart, collation)),
+    ...(await recordedDefinitions(context.repository, target, eventPart, collation)),
   ];
   for (const { name } of await readTriggers(client, beside.build))
     await client.run(`DROP TRIGGER ${table(beside.build, name)}`);
@@ -146,7 +169,7 @@ async function putInPlace(client: Client, live: string, beside: Beside, definiti
   const schema = await schemaOf(client, beside.build, await serverOf(client));
   const tables = await describeTables(client, beside.build, await listTables(client, beside.build));
   const afterwards = await takeOutDefaults(client, live, beside);
-  const plan = { live, inTheWay: [], definitions, schema, afterwards, recorded: {} };
+  const plan = { live, inTheWay: [], definitions, schema, afterwards, recorded: {}, replaced: [] };
   await writePlan(client, beside, plan);
   await client.run(`CREATE DATABASE ${quoteName(live)}`);
   await client.run('SET foreign_key_checks = 0');

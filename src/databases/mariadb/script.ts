@@ -1,7 +1,7 @@
 import { createHash } from '../../system/crypto.ts';
 import { postData, preData, tablePart, textRoot } from '../text/layout.ts';
 import type { TextPart } from '../text/writer.ts';
-import { type Client, quoteName, quoteText } from './connect.ts';
+import { type Client, quoteName, quoteText, usualMode } from './connect.ts';
 import { collationStatement, type Definition } from './definitions.ts';
 import { insertStatements } from './rowText.ts';
 import type { Table } from './tables.ts';
@@ -117,7 +117,7 @@ export async function* tableText(
 const settings = (mariadb: boolean): string[] => [
   'SET NAMES utf8mb4',
   `SET time_zone = '+00:00'`,
-  `SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION'`,
+  usualMode,
   'SET foreign_key_checks = 0',
   'SET unique_checks = 0',
   ...(mariadb ? ['SET check_constraint_checks = 0'] : []),
@@ -172,6 +172,8 @@ async function createStatement({ client, database, excluded }: Source, table: Ta
 function definitionsText(definitions: readonly Definition[], about: Schema): string {
   if (definitions.length === 0) return '';
   const parts = definitions.map((definition) => definitionText(definition, about));
+  // Remarks alone leave no setting behind that is to be taken back.
+  if (definitions.every(({ broken }) => broken !== undefined)) return parts.join('');
   return `${parts.join('')}${[...settings(false).slice(0, 3), 'COMMIT'].map(delimited).join('')}`;
 }
 

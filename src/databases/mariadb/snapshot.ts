@@ -55,7 +55,7 @@ export async function withSnapshot<Result>(
       for (const client of opened.splice(0)) await client.close();
       return result;
     } catch (error) {
-      for (const client of opened.splice(0)) client.destroy();
+      for (const client of opened.splice(0)) await client.destroy();
       if (!isMoved(error)) throw explain(address, error);
       if (Date.now() >= deadline) throw await busy(address, error);
     }

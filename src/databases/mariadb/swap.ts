@@ -6,7 +6,7 @@ import type { Address } from './address.ts';
 import { type Beside, type Plan, renamePlan, table, writePlan } from './beside.ts';
 import { writeCopy } from './capture.ts';
 import { type Client, connect, isLocked, quoteName, quoteText } from './connect.ts';
-import { brokenViews, type Definition, readDefinitions, readTriggers } from './definitions.ts';
+import { brokenViews, type Definition, definitionKey, readDefinitions, readTriggers } from './definitions.ts';
 import { describe, endSessions, inUse, likelyHolders, sessionsOf } from './holders.ts';
 import { fitsPattern, schemaOf, serverOf, type Source } from './script.ts';
 import { describeTables, isTable, type Listed, listTables, type Table } from './tables.ts';
@@ -68,7 +68,7 @@ async function tryToSwap(
       { guard, client },
       { listed, now: swap.now, broken: brokenViews(definitions) },
     );
-    const { statement, plan } = await prepare(context, client, live, swap, recorded);
+    const { statement, plan } = await prepare(context, client, live, { ...swap, listed }, recorded);
     crashPoint('before-swap');
     await client.run(`SET lock_wait_timeout = ${secondsUntil(swap.deadline)}`);
     const renamed = settled(client.run(statement));
@@ -83,7 +83,7 @@ async function tryToSwap(
     crashPoint('after-swap');
     return plan;
   } finally {
-    guard.destroy();
+    await guard.destroy();
   }
 }
 
@@ -126,7 +126,9 @@ async function busyNow(
   return inUse(context, describe(sessions), sessions);
 }
 
-/** Reads the locked tables. Gives the hashes of their rows. Error: `refused` when they are not what was recorded. */
+type Recorded = Pick<Plan, 'recorded' | 'replaced'>;
+
+/** Reads the locked tables. Gives what was found to be recorded. Error: `refused` when they are not what was recorded. */
 async function requireRecorded(
   context: EngineContext,
   live: string,
@@ -136,7 +138,7 @@ async function requireRecorded(
     now,
     broken,
   }: { listed: readonly Listed[]; now: CapturedDatabase; broken: ReadonlyMap<string, string> },
-): Promise<Record<string, string>> {
+): Promise<Recorded> {
   const server = await serverOf(guard);
   const source: Source = {
     client: guard,
@@ -155,7 +157,7 @@ async function requireRecorded(
       `The database "${now.name}" changed after its present state was recorded; it was not changed.`,
       { hints: ['Run the command again: it records the new state first.'] },
     );
-  return tally.hashes;
+  return { recorded: tally.hashes, replaced: source.definitions.map(definitionKey) };
 }
 
 interface Prepared {
@@ -167,18 +169,23 @@ async function prepare(
   context: EngineContext,
   client: Client,
   live: string,
-  { beside, definitions, afterwards }: Swap & { afterwards: readonly string[] },
-  recorded: Record<string, string>,
+  {
+    beside,
+    definitions,
+    afterwards,
+    listed,
+  }: Swap & { afterwards: readonly string[]; listed: readonly Listed[] },
+  recorded: Recorded,
 ): Promise<Prepared> {
   const { build, away, id } = beside;
-  const present = await listTables(client, live);
   const wanted = await describeTables(client, build, await listTables(client, build));
   const kept = await keptTables(context, client, live, wanted);
   const triggered = new Set((await readTriggers(client, live)).map((trigger) => trigger.table ?? ''));
   const names = new Set(wanted.map(({ name }) => name));
   const moves: string[] = [];
   const inTheWay: Plan['inTheWay'] = [];
-  for (const entry of present) {
+  // What was locked and compared, and nothing that was made since: that stays where it is.
+  for (const entry of listed) {
     const { name } = entry;
     const view = !isTable(entry);
     if (kept.has(name) || (view && !names.has(name))) continue;
@@ -196,7 +203,7 @@ async function prepare(
     definitions: [...definitions],
     schema: await schemaOf(client, build, await serverOf(client)),
     afterwards: [...afterwards],
-    recorded,
+    ...recorded,
   };
   await writePlan(client, beside, plan);
   await client.run('SET foreign_key_checks = 0');
@@ -294,14 +301,34 @@ export async function takeOutDefaults(client: Client, live: string, { build }: B
   for (const one of await describeTables(client, build, await listTables(client, build)))
     for (const { name } of one.columns) {
       const line = one.create.split('\n').find((text) => text.startsWith(`  ${quoteName(name)} `)) ?? '';
-      const sequence = /DEFAULT nextval\((`(?:[^`]|``)*`)\)/i.exec(line)?.[1];
-      if (sequence === undefined) continue;
+      const value = defaultOf(line);
+      if (value === undefined || !ofSequence.test(value)) continue;
       const change = (database: string, what: string) =>
         `ALTER TABLE ${table(database, one.name)} ALTER COLUMN ${quoteName(name)} ${what}`;
       await client.run(change(build, 'DROP DEFAULT'));
-      afterwards.push(change(live, `SET DEFAULT nextval(${quoteName(live)}.${sequence})`));
+      const there = value.replaceAll(new RegExp(ofSequence, 'gi'), `$1${quoteName(live)}.$2`);
+      afterwards.push(change(live, `SET DEFAULT ${there}`));
     }
   return afterwards;
+}
+
+const ofSequence = /(\b(?:nextval|lastval|setval)\()(`(?:[^`]|``)*`)/i;
+
+/** The default value in a column's definition, where it is a call or in parentheses. */
+function defaultOf(line: string): string | undefined {
+  let value: string | undefined;
+  let depth = 0;
+  for (const [token] of line.matchAll(/'(?:[^'\\]|\\.|'')*'|`(?:[^`]|``)*`|[()]|[^'`()]+/gs)) {
+    if (value === undefined) {
+      if (depth === 0) value = /\bDEFAULT (\w*)$/.exec(token)?.[1];
+    } else {
+      value += token;
+      if (token === ')' && depth === 1) return value;
+    }
+    if (token === '(') depth++;
+    else if (token === ')') depth--;
+  }
+  return undefined;
 }
 
 interface Settled {

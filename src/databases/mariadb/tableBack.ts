@@ -7,7 +7,7 @@ import { type Client, quoteName, withClient } from './connect.ts';
 import type { RecordedCopy, RecordedTable } from './copies.ts';
 import { make } from './finish.ts';
 import { foreignKeys, holds } from './foreignKeys.ts';
-import { statementsOf } from './load.ts';
+import { requireKnown, statementsOf } from './load.ts';
 import { recordedDefinitions } from './recorded.ts';
 import { contents, liveRows, partOid } from './tableRows.ts';
 import { schemaOf, serverOf } from './script.ts';
@@ -36,10 +36,10 @@ export async function bringBack(
       await client.run('SET foreign_key_checks = 0');
       for (const name of names) {
         const table = target.table(name) as RecordedTable;
-        await client.run(withParentsIn(live, names, table.sql));
+        await client.run(withParentsIn(live, names, requireKnown(context.database.name, table.sql)));
         if (table.part === undefined) continue;
         for await (const statement of statementsOf(contents(context, target.tree, table.part)))
-          await client.run(statement);
+          await client.run(requireKnown(context.database.name, statement));
       }
       const listed = await listTables(client, beside.build);
       for (const one of await describeTables(client, beside.build, listed))
@@ -88,7 +88,12 @@ async function makeTriggers(
 ): Promise<void> {
   const schema = await schemaOf(client, live, await serverOf(client));
   await client.run(`USE ${quoteName(live)}`);
-  const triggers = await recordedDefinitions(context.repository, tree, postData, schema.collation);
+  const triggers = await recordedDefinitions(
+    context.repository,
+    { name: context.database.name, tree },
+    postData,
+    schema.collation,
+  );
   for (const trigger of triggers.filter(
     ({ type, table }) => type === 'TRIGGER' && names.includes(table ?? ''),
   ))

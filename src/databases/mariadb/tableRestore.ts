@@ -9,7 +9,7 @@ import { RecordedCopy, type RecordedTable } from './copies.ts';
 import { aliasOf, type ForeignKey, foreignKeys, holds } from './foreignKeys.ts';
 import { describe, endSessions, inUse, likelyHolders, sessionsOf } from './holders.ts';
 import { literalTexts } from './literals.ts';
-import { statementsOf } from './load.ts';
+import { requireKnown, statementsOf } from './load.ts';
 import { recover } from './recover.ts';
 import { insertHead } from './rowText.ts';
 import { bringBack } from './tableBack.ts';
@@ -129,7 +129,7 @@ async function restoreRows(
   for (const statement of work.inserts) await client.run(statement);
   if (work.all && to.part !== undefined)
     for await (const statement of statementsOf(contents(context, target.tree, to.part)))
-      if (statement !== 'COMMIT') await client.run(statement);
+      if (statement !== 'COMMIT') await client.run(requireKnown(context.database.name, statement));
   if ((await liveRows(context, client, database, live)) !== partOid(target, name))
     throw new PitrError(
       'integrity',

@@ -185,12 +185,18 @@ async function columnsOf(client: Client, database: string): Promise<Map<string, 
       name,
       type: type.toLowerCase(),
       charset: charset ?? undefined,
-      // MySQL says DEFAULT_GENERATED of a default value that is an expression.
-      generated: /\b(VIRTUAL|STORED|PERSISTENT) GENERATED/i.test(extra) ? 'column' : (generated ?? ''),
+      generated: generatedHow(extra, generated ?? ''),
       counts: /auto_increment/i.test(extra),
     });
   }
   return tables;
+}
+
+/** '' for a column that is written; `ROW START` and `ROW END` tell when a row of a history was there. */
+function generatedHow(extra: string, expression: string): string {
+  if (/^ROW (START|END)$/i.test(expression)) return expression;
+  // MySQL says DEFAULT_GENERATED of a default value that is an expression.
+  return /\b(VIRTUAL|STORED|PERSISTENT) GENERATED/i.test(extra) ? 'column' : expression;
 }
 
 /** The columns of a table with history: when a row began and ended is part of it. */

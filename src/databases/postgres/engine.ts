@@ -6,13 +6,14 @@ import { capturePostgres } from './capture.ts';
 import { diffPostgres } from './diff.ts';
 import { rowOfPostgres } from './row.ts';
 import { restoreTablesPostgres } from './tables.ts';
-import { requireFreePostgres, restorePostgres } from './restore.ts';
+import { isTherePostgres, requireFreePostgres, restorePostgres } from './restore.ts';
 
 /** PostgreSQL databases, as SQL text (`../text/layout.ts`). */
 export const postgresEngine: DatabaseEngine = {
   name: 'postgres',
   capture: capturePostgres,
   requireFree: requireFreePostgres,
+  isThere: isTherePostgres,
   restore: restorePostgres,
   diff: diffPostgres,
   row: rowOfPostgres,

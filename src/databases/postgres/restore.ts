@@ -40,6 +40,11 @@ export async function requireFreePostgres(context: EngineContext): Promise<void>
   }
 }
 
+/** Whether there is a database: the contract is in `../engine.ts`. */
+export async function isTherePostgres({ database }: EngineContext): Promise<boolean> {
+  return (await liveOf(addressOf(database))) !== undefined;
+}
+
 /**
  * Brings a live database back to a recorded state: the contract is in `../engine.ts`. It is built beside the live one,
  * checked, and put in its place; where we may not create databases, it is all done in one transaction instead.

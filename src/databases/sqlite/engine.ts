@@ -6,6 +6,7 @@ import { writeTarget } from './image.ts';
 import { restoreSqlite } from './restore.ts';
 import { findDamage } from './check.ts';
 import { requireFree } from './free.ts';
+import { livePath } from './open.ts';
 import { diffSqlite } from './rows/diff.ts';
 import { findRow } from './rows/find.ts';
 import { restoreSqliteTables } from './tables/restore.ts';
@@ -24,6 +25,7 @@ export const sqliteEngine: DatabaseEngine = {
   name: 'sqlite',
   capture: captureSqlite,
   requireFree,
+  isThere: async (context) => existsSync(livePath(context)),
   restore: restoreSqlite,
   materialize: async (context, source, into) => {
     const file = freeName(into, context.database.name);

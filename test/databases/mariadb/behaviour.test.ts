@@ -4,6 +4,9 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { addressOf } from '../../../src/databases/mariadb/address.ts';
 import { mariadbEngine } from '../../../src/databases/mariadb/engine.ts';
 import { clientOptions } from '../../../src/databases/mariadb/optionFiles.ts';
+import { requireAtomicRename } from '../../../src/databases/mariadb/restore.ts';
+import { readText } from '../../../src/databases/text/reader.ts';
+import { writeText } from '../../../src/databases/text/writer.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 import { failure } from '../support/engine.ts';
 import { MariadbProgram } from '../support/mariadbProgram.ts';
@@ -113,6 +116,32 @@ describe.skipIf(mariadbMissing !== undefined)(
       expect(named('wrong')).toEqual(['wrong']);
     });
 
+    it('a copy with statements that git-pitr does not write is refused, and none of them is run', async () => {
+      const { place, old, now } = await twoStates('planted');
+      const parts = new Map<string, Buffer[]>();
+      for await (const { part, content } of readText(place.repository, old.tree))
+        parts.set(part, [...(parts.get(part) ?? []), content]);
+      for (const [part, statement] of [
+        ['sql/3-events', 'SET GLOBAL max_connections = 77'],
+        ['sql/2-post-data', 'CREATE USER planted'],
+        ['sql/2-post-data', 'INSERT INTO `mysql`.`plugin` VALUES (1, 2)'],
+      ] as const) {
+        const planted = new Map([...parts, [part, [Buffer.from(`${statement};\n`)]]]);
+        const script = [...planted].map(([path, content]) => ({ path, content }));
+        const copy = await writeText(
+          place.repository,
+          script.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
+          {
+            about: { engine: 'mariadb' },
+          },
+        );
+        const error = await failure(place.restore({ ...old, ...copy }, now));
+        expect(error).toMatchObject({ exitCode: 7, message: expect.stringContaining('does not write') });
+      }
+      expect(server.sql('', 'SELECT @@max_connections')).not.toBe('77');
+      expect([states('planted'), named('planted')]).toEqual(['now', ['planted']]);
+    });
+
     it('tables that are locked fail the copy after the deadline, and who uses the database is named', async () => {
       const { place } = await twoStates('locked_up', { lockTimeout: 1000 });
       const program = await MariadbProgram.start(server.socket, 'locked_up');
@@ -122,6 +151,22 @@ describe.skipIf(mariadbMissing !== undefined)(
         kind: 'busy',
         message: expect.stringContaining(`connection ${program.id}`),
       });
+    });
+
+    it('a copy whose connection ends while rows are read fails at once', async () => {
+      server.create('cut_off');
+      server.sql(
+        'cut_off',
+        `CREATE TABLE t (id int PRIMARY KEY, v char(200)); INSERT INTO t SELECT seq, REPEAT('x', 200) FROM seq_1_to_300000`,
+      );
+      const place = await mariadbPlace(server, 'cut_off', { lockTimeout: 1000 });
+      const program = await MariadbProgram.start(server.socket, '');
+      const copying = failure(place.capture());
+      const reading = `SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT CONCAT(%'`;
+      let id: unknown;
+      while (id === undefined) id = (await program.sql(reading))[0]?.[0];
+      await program.sql(`KILL CONNECTION ${Number(id)}`);
+      expect(await copying).toMatchObject({ kind: 'failed' });
     });
 
     it('a database that is gone is created again as it was', async () => {
@@ -141,7 +186,7 @@ describe.skipIf(mariadbMissing !== undefined)(
 
     it('who may not create databases is told the one right that is missing, and with it the restore works', async () => {
       server.create('shared_1');
-      server.sql('', 'GRANT ALL PRIVILEGES ON shared\\_1.* TO tenant@localhost');
+      server.sql('', 'GRANT ALL PRIVILEGES ON `shared\\_1`.* TO tenant@localhost');
       server.sql('shared_1', simple, 'tenant');
       const place = await mariadbPlace(server, 'shared_1', { url: server.url('shared_1', 'tenant') });
       const old = await place.capture();
@@ -181,14 +226,14 @@ describe.skipIf(mariadbMissing !== undefined)(
 
     it('a foreign key of another database refuses the restore', async () => {
       const { place, old, now } = await twoStates('led_to');
-      server.create('leading');
+      server.create('pointing');
       server.sql(
-        'leading',
+        'pointing',
         'CREATE TABLE c (id int PRIMARY KEY, CONSTRAINT away FOREIGN KEY (id) REFERENCES led_to.t (id))',
       );
       const error = await failure(place.restore(old, now));
-      expect(error).toMatchObject({ kind: 'refused', message: expect.stringContaining('leading.c to t') });
-      server.sql('', 'DROP DATABASE leading');
+      expect(error).toMatchObject({ kind: 'refused', message: expect.stringContaining('pointing.c to t') });
+      server.sql('', 'DROP DATABASE pointing');
     });
 
     it('a view that cannot be used is told, and does not stand in the way', async () => {
@@ -211,8 +256,8 @@ describe.skipIf(mariadbMissing !== undefined)(
       server.create('large');
       server.sql(
         'large',
-        `CREATE TABLE t (id int PRIMARY KEY, v longtext, raw longblob); INSERT INTO t VALUES (1, REPEAT('ä;\\n', 1500000), REPEAT(UNHEX('00FF27'), 1200000)), (2, 'small', NULL);
-      INSERT INTO t SELECT 3, NULL, REPEAT(UNHEX('0A0D00'), 4000000)`,
+        `CREATE TABLE t (id int PRIMARY KEY, v longtext, raw longblob); INSERT INTO t VALUES (1, REPEAT('ä;\\n', 600000), REPEAT(UNHEX('00FF27'), 200000)), (2, 'small', NULL);
+      INSERT INTO t SELECT 3, NULL, REPEAT(UNHEX('0A0D00'), 1000000)`,
       );
       const place = await mariadbPlace(server, 'large');
       const then = await place.capture();
@@ -307,6 +352,22 @@ describe.skipIf(mariadbMissing !== undefined)(
     });
   },
 );
+
+it('a server that cannot swap tables as a whole is not restored to', () => {
+  const refused = (version: string, mariadb: boolean) => {
+    try {
+      requireAtomicRename('app', { version, mariadb, maxPacket: 0 });
+      return false;
+    } catch (error) {
+      expect(error).toMatchObject({ kind: 'refused' });
+      return true;
+    }
+  };
+  expect(
+    ['10.5.9', '5.5.68', '10.6.1', '10.11.19', '11.4.2', '12.0.1'].map((one) => refused(one, true)),
+  ).toEqual([true, true, false, false, false, false]);
+  expect(['5.7.44', '8.0.36', '9.1.0'].map((one) => refused(one, false))).toEqual([true, false, false]);
+});
 
 describe('option files and urls', () => {
   it('are read as the client programs read them', () => {

@@ -136,7 +136,7 @@ export class MariadbServer {
 
   /** For `pitr.database.<name>.url`. */
   url(database: string, user = 'root'): string {
-    return `mariadb://${user}@localhost/${database}?socket=${encodeURIComponent(this.socket)}`;
+    return `mariadb://${user}@localhost/${encodeURIComponent(database)}?socket=${encodeURIComponent(this.socket)}`;
   }
 
   /** Arguments of the client programs. */
@@ -199,6 +199,7 @@ export class MariadbServer {
 
   /** An empty database that was not there, or is made anew. */
   create(database: string, options = ''): void {
-    this.sql('', `DROP DATABASE IF EXISTS \`${database}\`; CREATE DATABASE \`${database}\` ${options}`);
+    const name = `\`${database.replaceAll('`', '``')}\``;
+    this.sql('', `DROP DATABASE IF EXISTS ${name}; CREATE DATABASE ${name} ${options}`);
   }
 }

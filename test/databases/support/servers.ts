@@ -28,6 +28,16 @@ export const postgresMissing: string | undefined =
     ? undefined
     : 'PostgreSQL is not installed: apt install postgresql (PITR_REQUIRE_SERVERS=1 makes this a failure)';
 
+const started: PostgresServer[] = [];
+
+// Here, and not where a server is started: what is registered within `beforeAll` or a test is never called.
+afterAll(async () => {
+  for (const server of started) {
+    await server.stop();
+    removeFolder(server.folder);
+  }
+});
+
 /** A server that listens on a socket, and with `tcp` on a port of 127.0.0.1 where passwords are asked for. */
 export class PostgresServer {
   readonly folder: string;
@@ -68,10 +78,7 @@ export class PostgresServer {
       { ...nobody, cwd: folder, env: cleanEnvironment(), stdio: ['ignore', 'ignore', 'pipe'] },
     );
     const server = new PostgresServer(bin, folder, tcp);
-    afterAll(async () => {
-      await server.stop();
-      removeFolder(folder);
-    });
+    started.push(server);
     await server.run();
     return server;
   }
