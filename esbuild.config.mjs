@@ -26,7 +26,15 @@ const requireBanner =
  * statically, and the commands that no hook runs. All else of src is one file: with a chunk for every shared module a
  * snapshot read 20 files before its first git process, 15 ms on every hook (docs/decisions/0003).
  */
-const lazyPackages = ['yargs', 'temporal-polyfill', 'chrono-node/en', 'pg', 'pg-copy-streams', 'mysql2'];
+const lazyPackages = [
+  'yargs',
+  'temporal-polyfill',
+  'chrono-node/en',
+  'pg',
+  'pg-copy-streams',
+  'mysql2',
+  'isomorphic-git',
+];
 const lazyModules = [
   'src/timeline/schema.ts',
   'src/cli/main.ts',

@@ -49,7 +49,7 @@ export async function captureWorktree(
     files,
     staged: isEmptyTree(staged.tree) ? '' : staged.tree,
     conflicts: staged.conflictTree,
-    state: stateFiles(context, tree, refs.text, staged, operation),
+    state: stateFiles(context, tree, refs, staged, operation),
     head: refs.head,
     ...(operation === undefined ? {} : { operation: operation.name }),
     skipped: tree.skipped,
@@ -137,14 +137,15 @@ async function composed(
 function stateFiles(
   context: CaptureContext,
   tree: CapturedTree,
-  refs: string,
+  refs: RefState,
   staged: Staged,
   operation: UnfinishedOperation | undefined,
 ): Map<string, string> {
   const none = nullOid(context.repository);
   const lines = (entries: readonly string[]) => entries.map((entry) => `${entry}\n`).join('');
   const files = new Map<string, string>([
-    ['refs', bytePath(refs)],
+    ['refs', bytePath(refs.text)],
+    ['stash', refs.stash],
     [
       'permissions',
       lines(

@@ -76,6 +76,10 @@ export const files: Rows = [
     'refs/pitr/main',
     'The snapshots, as commits; those of a linked worktree are in refs/pitr/ with its name.',
   ],
+  [
+    'refs/pitr/anchor/main',
+    'Keeps what branches, tags and the stash pointed to, for as long as a snapshot names it.',
+  ],
   ['refs/notes/pitr', 'What a commit cannot say of a snapshot, as JSON.'],
   ['.git/pitr/', 'Private working files: the index that snapshots are compared with, the lock, the journal.'],
   ['.pitrconfig', 'Configuration that is tracked with the files; see above for what it may set.'],

@@ -227,7 +227,7 @@ export const commands: readonly CommandSpec[] = [
     paths: true,
     summary: 'bring files and databases back to a point in time',
     description:
-      'Brings files and databases back to the newest snapshot at or before a time, never a later one. With paths, only these; without paths and --db, all files; with --all, all files and every registered database. First the present state is recorded: git pitr undo brings it back. HEAD, the branches and the index are not touched (but for --staged).',
+      'Brings files and databases back to the newest snapshot at or before a time, never a later one. With paths, only these; without paths and --db, all files; with --all, all files and every registered database. First the present state is recorded: git pitr undo brings it back. HEAD, the branches and the index are not touched (but for --staged). With --branch, --tag or --stash, only these are: what they pointed to is kept for as long as the snapshot.',
     options: {
       at: {
         type: 'string',
@@ -256,6 +256,22 @@ export const commands: readonly CommandSpec[] = [
         type: 'boolean',
         describe:
           'Bring the index back too (with paths, only these): what was staged, conflicts, intents to add, and the assume-unchanged and skip-worktree bits',
+      },
+      branch: {
+        type: 'string',
+        many: true,
+        value: 'name',
+        describe: 'This branch, and no file: where it pointed then; may be given more than once',
+      },
+      tag: {
+        type: 'string',
+        many: true,
+        value: 'name',
+        describe: 'This tag, and no file; may be given more than once',
+      },
+      stash: {
+        type: 'boolean',
+        describe: 'Entries of the stash that were there then and are not now, and no file',
       },
       into: {
         type: 'string',
@@ -295,6 +311,7 @@ export const commands: readonly CommandSpec[] = [
       ['git pitr restore --snapshot latest~1 -- src/app.ts', 'one file, from the snapshot before the latest'],
       ['git pitr restore --at 14:05 --db app', 'only the database app'],
       ['git pitr restore --at 14:05 --db app.orders', 'only the table orders of it'],
+      ['git pitr restore --at 14:05 --branch topic', 'a branch that was deleted, or where it pointed'],
       [
         'git pitr restore --snapshot 4f2a --merge',
         'take back what changed right after snapshot 4f2a, and keep what came later',
@@ -305,9 +322,83 @@ export const commands: readonly CommandSpec[] = [
       ...busy,
       ...stops,
       3: 'done in part: paths or databases that could not be restored, and merge conflicts, are listed',
-      4: 'refused: uncommitted changes (also staged ones) would be overwritten, the folder is not empty, a table cannot be restored without others, or you said no',
-      5: 'no snapshot at or before that time; no such snapshot, path, database or table',
+      4: 'refused: uncommitted changes (also staged ones) would be overwritten, a branch is checked out or commits would be left without a ref, the folder is not empty, a table cannot be restored without others, or you said no',
+      5: 'no snapshot at or before that time; no such snapshot, path, database, table, branch or tag',
       7: 'what came back is not what was recorded; it was taken back',
+    },
+  },
+  {
+    name: 'refs',
+    operands: '[<snapshot>]',
+    maxOperands: 1,
+    paths: false,
+    summary: 'show what branches, tags and the stash were, and how they differ now',
+    description:
+      'Shows HEAD, the branches, the tags and all entries of the stash as a snapshot recorded them, and how they differ now: moved (~), deleted (-) or made (+) since. What they pointed to is kept for as long as the snapshot, so that git pitr restore --branch, --tag or --stash brings it back, also after git gc. Without a snapshot, the latest.',
+    options: {
+      at: { type: 'string', value: 'time', describe: 'The newest snapshot at or before this time' },
+    },
+    examples: [
+      ['git pitr refs', 'what changed since the latest snapshot'],
+      ['git pitr refs --at "1 hour ago"', 'where everything pointed an hour ago'],
+    ],
+    exitCodes: {
+      ...common,
+      5: 'no such snapshot, or none at or before that time',
+      7: 'what the snapshot recorded cannot be read',
+    },
+  },
+  {
+    name: 'verify',
+    operands: '[<snapshot>]',
+    maxOperands: 1,
+    paths: false,
+    summary: 'check that snapshots are whole and can be restored',
+    description:
+      'Reads every object of a snapshot (without a name, of the latest) and compares it with its name; the note with the commit; the copies of databases with what was captured; what keeps refs alive; and reads objects again with a second implementation of git. The result is written into the notes. Names each snapshot and path that is hurt.',
+    options: {
+      all: { type: 'boolean', describe: 'All snapshots of this worktree' },
+      subset: {
+        type: 'string',
+        value: 'part',
+        describe: 'One part of all snapshots: 1/7, or today/7, another one each day; seven parts are all',
+      },
+      deep: {
+        type: 'boolean',
+        describe:
+          'Also put SQLite databases together and let SQLite check them; read more objects a second time',
+      },
+    },
+    examples: [
+      ['git pitr verify', 'the latest snapshot'],
+      ['git pitr verify --all --deep', 'everything, as far as it can be checked'],
+      ['git pitr verify --subset today/7', 'for a daily job: all of it in a week'],
+    ],
+    exitCodes: {
+      ...common,
+      5: 'no such snapshot, or none at all',
+      6: 'busy: the result could not be written into the notes',
+      7: 'something is damaged: the snapshots and paths are listed',
+    },
+  },
+  {
+    name: 'doctor',
+    operands: '',
+    maxOperands: 0,
+    paths: false,
+    summary: 'find what is damaged or dangerous, and mend it',
+    description:
+      'Looks for a timeline ref that is gone or was moved, snapshots that are missing from the chain, notes that are lost or damaged, refs that nothing keeps alive any more, missing and damaged objects, locks and files of dead processes, and dangerous settings. Each finding has a reason and a remedy. Without --repair nothing is written; with it, what can be mended is, and what cannot is said. Settings are never changed.',
+    options: { repair: { type: 'boolean', describe: 'Mend what can be mended' } },
+    examples: [
+      ['git pitr doctor', 'look, and change nothing'],
+      ['git pitr doctor --repair', 'mend what can be mended'],
+    ],
+    exitCodes: {
+      ...common,
+      0: 'no damage, or all of it is mended; warnings and advice do not count',
+      6: 'busy: another git-pitr is at work (with --repair)',
+      7: 'damage is left: it is listed',
     },
   },
   {

@@ -69,6 +69,12 @@ export interface DatabaseEngine {
   materialize(context: EngineContext, source: CapturedDatabase, into: string): Promise<string>;
 
   /**
+   * Looks into a copy, with what the engine has for that; what is wrong with it, or undefined. Missing where that needs
+   * a server.
+   */
+  check?(context: EngineContext, source: CapturedDatabase): Promise<string | undefined>;
+
+  /**
    * What differs between two copies, by table and then in the order of keys where that is cheap; definitions come
    * apart from rows. The cost grows with the change. A missing copy stands for a database that was not there.
    * @param tables only these, with what belongs to them

@@ -18,18 +18,27 @@ export async function copiesWithoutNote(repository: Repository, commit: string):
   for await (const entry of listTree(repository, databases, { sizes: false })) entries.push(entry);
   for (const { type, path, oid } of entries) {
     if (type !== 'tree') continue;
-    const form = await formOf(repository, oid);
-    if (form === undefined) continue;
-    const hash = createHash('sha256');
-    let bytes = 0;
-    for await (const chunk of form.content) {
-      hash.update(chunk);
-      bytes += chunk.length;
-    }
-    const name = Buffer.from(path, 'latin1').toString('utf8');
-    copies.push({ name, engine: form.engine, bytes, sha256: hash.digest('hex'), tree: oid });
+    const content = await contentOf(repository, oid);
+    if (content === undefined) continue;
+    copies.push({ name: Buffer.from(path, 'latin1').toString('utf8'), ...content, tree: oid });
   }
   return copies;
+}
+
+/** Size and hash of a copy, from all of its content; undefined for a tree that is none. Error: `integrity`. */
+export async function contentOf(
+  repository: Repository,
+  tree: string,
+): Promise<Pick<CapturedDatabase, 'engine' | 'bytes' | 'sha256'> | undefined> {
+  const form = await formOf(repository, tree);
+  if (form === undefined) return undefined;
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of form.content) {
+    hash.update(chunk);
+    bytes += chunk.length;
+  }
+  return { engine: form.engine, bytes, sha256: hash.digest('hex') };
 }
 
 /** What size and hash are of: the image where there is one, else the script. */

@@ -5,7 +5,7 @@ import type { Repository } from './repository.ts';
 /** Object ids worked out in process, as git does it: hash of `<type> <size>\0<content>` (gitformat-pack(5), user manual). */
 export function hashObject(
   repository: Pick<Repository, 'objectFormat'>,
-  type: 'blob' | 'tree',
+  type: 'blob' | 'tree' | 'commit' | 'tag',
   content: Buffer,
 ): string {
   return createHash(repository.objectFormat)

@@ -37,6 +37,11 @@ export function timelineRef(repository: Pick<Repository, 'line'>): string {
   return `refs/pitr/${repository.line}`;
 }
 
+/** Keeps what the refs of a line's snapshots pointed to. */
+export function anchorRef(repository: Pick<Repository, 'line'>): string {
+  return `refs/pitr/anchor/${repository.line}`;
+}
+
 export const notesRef = 'refs/notes/pitr';
 
 /** Where the timeline and the notes were before the last prune of a line, for `undo`. */

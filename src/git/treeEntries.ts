@@ -22,7 +22,7 @@ const maxTreeBytes = 64 * 1024 ** 2;
  * The entries of one tree object (`<mode> <name>\0<oid in binary>`, one after the other; gitformat-pack(5) calls it a
  * tree, git-mktree(1) writes it). Names are as they are recorded: whoever uses them validates them.
  */
-function parseTree(
+export function parseTree(
   { objectFormat }: Pick<Repository, 'objectFormat'>,
   content: Buffer,
 ): Map<BytePath, TreeEntry> {

@@ -4,6 +4,7 @@ import { PitrError } from '../errors.ts';
 import type { BytePath } from '../git/paths.ts';
 import type { Repository } from '../git/repository.ts';
 import { readFileIfThere, removeFileDurably, syncDir, writeFileAtomic } from '../system/files.ts';
+import type { RefMove, StashChange } from '../refs/plan.ts';
 import type { IndexChange } from './indexPlan.ts';
 import type { PlanEntry } from './plan.ts';
 
@@ -37,6 +38,8 @@ export interface Operation {
   databaseSnapshots?: Record<string, string>;
   /** What it does to the index. */
   index: IndexChange[];
+  /** What it does to refs: then it does nothing else. */
+  refs?: { moves: RefMove[]; stash: StashChange };
   /** Of a merge: the commit with new content that is in no snapshot, kept by `hold.ts` until the end. */
   holds?: string;
 }

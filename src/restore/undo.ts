@@ -181,7 +181,8 @@ export async function resumeRestore(
       force: true,
     });
     crashPoint('safety-taken');
-    await driveTo(context, operation, end, options);
+    if (operation.refs === undefined) await driveTo(context, operation, end, options);
+    else await (await import('../refs/apply.ts')).driveRefs(context, operation, end, options);
     crashPoint('driven');
     const databasesLeft =
       end === 'after'

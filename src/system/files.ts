@@ -82,9 +82,9 @@ export function syncFile(file: string): void {
 }
 
 /** The text of a file, or undefined when it is not there. Other errors are thrown. */
-export function readFileIfThere(file: string): string | undefined {
+export function readFileIfThere(file: string, encoding: 'utf8' | 'latin1' = 'utf8'): string | undefined {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file, encoding);
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;

@@ -266,7 +266,7 @@ function quickly(content: string): Note | undefined {
 }
 
 function withNote(
-  { id, time, type, trigger }: Pick<Trailers, 'id' | 'time' | 'type' | 'trigger'>,
+  { id, time, type, trigger, anchor }: Pick<Trailers, 'id' | 'time' | 'type' | 'trigger' | 'anchor'>,
   commit: string,
   note: Note,
 ): Snapshot {
@@ -276,6 +276,7 @@ function withNote(
     type,
     trigger,
     commit,
+    ...(anchor === undefined ? {} : { anchor }),
     message: note.message,
     pinned: note.pinned,
     head: note.head,
@@ -286,6 +287,7 @@ function withNote(
     databases: shared(note.databases as Snapshot['databases']),
     skipped: shared(note.skipped),
     failedDatabases: shared(note.failedDatabases),
+    ...(note.verified === undefined ? {} : { verified: note.verified }),
     ...(note.squashed === undefined ? {} : { squashed: note.squashed }),
   };
 }
@@ -298,13 +300,14 @@ function shared<Item>(list: Item[]): Item[] {
 const nothing: never[] = [];
 
 /** What can be said of a snapshot whose note is lost. */
-function fromTrailers(commit: string, { id, time, type, trigger, subject }: Trailers): Snapshot {
+function fromTrailers(commit: string, { id, time, type, trigger, subject, anchor }: Trailers): Snapshot {
   return {
     id,
     time,
     type,
     trigger,
     commit,
+    ...(anchor === undefined ? {} : { anchor }),
     message: subject.replace(/^[a-z]+: /, ''),
     pinned: false,
     head: { branch: null, commit: null },

@@ -28,9 +28,9 @@ export interface NewObjects {
   before: readonly string[];
 }
 
-/** For a new snapshot and its note, while they are only on their way; under the line's lock. */
-export function holdRefs({ line }: Pick<Repository, 'line'>): [string, string] {
-  return [`refs/pitr/incoming/snapshot-${line}`, `refs/pitr/incoming/note-${line}`];
+/** For a new snapshot, its note and its anchor, while they are only on their way; under the line's lock. */
+export function holdRefs({ line }: Pick<Repository, 'line'>): string[] {
+  return ['snapshot', 'note', 'anchor'].map((what) => `refs/pitr/incoming/${what}-${line}`);
 }
 
 /**
@@ -52,7 +52,9 @@ export async function keepBefore(
     await packObjects(repository, objects, 'default');
     await setRefs(
       repository,
-      holdRefs(repository).map((ref, index) => `update ${ref} ${objects.tips[index] ?? ''}`),
+      holdRefs(repository).map(
+        (ref, index) => `update ${ref} ${objects.tips[index] ?? objects.tips[0] ?? ''}`,
+      ),
     );
     crashPoint('objects-held');
     try {

@@ -9,11 +9,13 @@ export interface Trailers {
   /** RFC 3339, UTC, milliseconds. */
   time: string;
   schema: number;
+  /** The commit that keeps what the refs pointed to (anchor.ts). */
+  anchor?: string;
   subject: string;
 }
 
 export function formatMessage(
-  snapshot: Pick<Snapshot, 'id' | 'type' | 'trigger' | 'time' | 'message' | 'changes'>,
+  snapshot: Pick<Snapshot, 'id' | 'type' | 'trigger' | 'time' | 'message' | 'changes' | 'anchor'>,
 ): string {
   const trailers = [
     `Pitr-Id: ${snapshot.id}`,
@@ -21,6 +23,7 @@ export function formatMessage(
     `Pitr-Trigger: ${snapshot.trigger}`,
     `Pitr-Time: ${snapshot.time}`,
     'Pitr-Schema: 1',
+    ...(snapshot.anchor === undefined ? [] : [`Pitr-Anchor: ${snapshot.anchor}`]),
   ];
   return `${formatSubject(snapshot)}\n\n${trailers.join('\n')}\n`;
 }
@@ -72,7 +75,16 @@ function parseUnusual(text: string): Trailers | undefined {
   )
     return undefined;
   if (!Number.isInteger(schema) || schema < 1) return undefined;
-  return { id, type, trigger, time, schema, subject: (paragraphs[0] ?? '').split('\n')[0] ?? '' };
+  const anchor = fields.get('Pitr-Anchor') ?? '';
+  return {
+    id,
+    type,
+    trigger,
+    time,
+    schema,
+    ...(/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(anchor) ? { anchor } : {}),
+    subject: (paragraphs[0] ?? '').split('\n')[0] ?? '',
+  };
 }
 
 function isTime(text: string): boolean {

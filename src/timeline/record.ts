@@ -6,9 +6,9 @@ import { PitrError } from '../errors.ts';
 import { ImportStream, prestartImport } from '../git/fastImport.ts';
 import { type HashedEntry, hashObject, hashTree } from '../git/hash.ts';
 import { displayPath } from '../git/paths.ts';
-import { prestartUpdateRefs, updateRefs } from '../git/refs.ts';
-import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
-import { prestartCheck, prestartComparison } from '../git/trees.ts';
+import { prestartUpdateRefs, type RefUpdate, updateRefs } from '../git/refs.ts';
+import { anchorRef, notesRef, type Repository, timelineRef } from '../git/repository.ts';
+import { checkObjects, prestartCheck, prestartComparison } from '../git/trees.ts';
 import { crashPoint } from '../system/crashPoint.ts';
 import { warmCrypto } from '../system/crypto.ts';
 import { randomId, writeFileWhole } from '../system/files.ts';
@@ -18,7 +18,9 @@ import { maxReason } from './limits.ts';
 import { formatMessage } from './message.ts';
 import { type Counting, measure } from './measure.ts';
 import { type Snapshot, type SnapshotDatabase, type SnapshotType, typeRank } from './snapshot.ts';
+import { type Anchor, planAnchor } from './anchor.ts';
 import { readTip, type Tip } from './tip.ts';
+import { tipsKey, tipsOf } from './tips.ts';
 import { writeTotals } from './totals.ts';
 
 /** What a new snapshot is to hold and be called. */
@@ -150,8 +152,13 @@ async function writeSnapshot(
   root: string,
 ): Promise<Recorded | undefined> {
   const measured = await measure(repository, tip.files, request);
-  const snapshot = describe(request, measured);
-  const { commit, listing, notes, notesBefore } = await importSnapshot(repository, request, snapshot, tip);
+  const described = describe(request, measured);
+  const { snapshot, anchor, commit, listing, notes, notesBefore, anchors } = await importSnapshot(
+    repository,
+    request,
+    described,
+    tip,
+  );
   if (!listing.includes(root)) {
     throw new PitrError(
       'integrity',
@@ -159,22 +166,35 @@ async function writeSnapshot(
     );
   }
   crashPoint('snapshot-written');
-  const objects: NewObjects = { tips: [commit, notes], before: [tip.commit, notesBefore] };
+  const objects: NewObjects =
+    anchors === tip.anchors
+      ? { tips: [commit, notes], before: [tip.commit, notesBefore] }
+      : // The refs lead to what the anchor keeps as well.
+        {
+          tips: [commit, notes, anchors],
+          before: [tip.commit, notesBefore, tip.anchors, ...tipsOf(request.capture.state).commits],
+        };
   const held = await keepBefore(repository, objects, request.packs);
-  const moved = await updateRefs(repository, [
+  // In this order: git moves one after the other, and a machine that stops lists no snapshot without its anchor.
+  const moves = [
+    { ref: anchorRef(repository), to: anchors, from: tip.anchors },
     { ref: timelineRef(repository), to: commit, from: tip.commit },
     { ref: notesRef, to: notes, from: tip.notes },
-  ]);
+  ].filter(({ to, from }) => to !== from);
+  const moved = await updateRefs(repository, moves);
   if (moved) crashPoint('refs-moved');
   if (held) await dropHolds(repository);
   if (!moved) return undefined;
-  if (!held) await keepOrTakeBack(repository, objects, tip);
+  if (!held) await keepOrTakeBack(repository, objects, moves);
+  anchor?.remember();
   const { id, type, trigger, time, files, bytes } = snapshot;
-  const trailers = { id, type, trigger, time, schema: 1, subject: '' };
+  const named = snapshot.anchor === undefined ? {} : { anchor: snapshot.anchor };
+  const trailers = { id, type, trigger, time, schema: 1, ...named, subject: '' };
   writeTotals(repository, {
     commit,
     trailers,
     contents: contentsKey(request),
+    tips: tipsKey(tipsOf(request.capture.state)),
     root,
     tree: request.capture.files,
     files,
@@ -185,12 +205,18 @@ async function writeSnapshot(
 }
 
 interface Imported {
+  /** With the anchor that it names. */
+  snapshot: Snapshot;
+  /** What it wrote of one; undefined when the one of the snapshot before still holds, or there is nothing to keep. */
+  anchor: Anchor | undefined;
   commit: string;
   /** What `ls` says of its tree. */
   listing: string;
   /** The notes commit, and the one before it. */
   notes: string;
   notesBefore: string;
+  /** The tip of the anchors, moved or not. */
+  anchors: string;
 }
 
 /** Writes the commit and its note. Notes that are damaged begin anew: they must not keep a snapshot from being taken. */
@@ -201,23 +227,51 @@ async function importSnapshot(
   tip: Tip,
 ): Promise<Imported> {
   try {
-    return await importBoth(repository, request, snapshot, tip.commit, tip.notes);
+    return await importAll(repository, request, snapshot, tip);
   } catch (error) {
     const { inspectNotes } = await import('./notes.ts');
-    if (tip.notes === '' || (await inspectNotes(repository)).kind !== 'broken') throw error;
-    return importBoth(repository, request, snapshot, tip.commit, '');
+    const broken = tip.notes !== '' && (await inspectNotes(repository)).kind === 'broken';
+    const damaged = await hasMissing(repository, tipsOf(request.capture.state).commits);
+    const lost = tip.anchors !== '' && (await hasMissing(repository, [tip.anchors]));
+    if (!broken && !damaged && !lost) throw error;
+    const sound = { ...tip, ...(broken ? { notes: '' } : {}), ...(lost ? { anchors: '' } : {}) };
+    const imported = await importAll(repository, request, snapshot, sound, damaged);
+    return imported.anchors === '' ? { ...imported, anchors: tip.anchors } : imported;
   }
 }
 
-async function importBoth(
+async function hasMissing(repository: Repository, commits: readonly string[]): Promise<boolean> {
+  const objects = await checkObjects(repository, commits);
+  return objects.some((object) => object?.type !== 'commit');
+}
+
+/** The anchor of the snapshot before as long as the refs point to the same, and none while they point to nothing. */
+async function anchorFor(
   repository: Repository,
   request: SnapshotRequest,
-  snapshot: Snapshot,
-  parent: string,
-  notesBefore: string,
+  tip: Tip,
+  careful: boolean,
+): Promise<{ named: string | undefined; anchor: Anchor | undefined }> {
+  const tips = tipsOf(request.capture.state);
+  const known = tip.anchors === '' ? '' : (tip.trailers?.anchor ?? '');
+  if (known !== '' && tip.tips === tipsKey(tips)) return { named: known, anchor: undefined };
+  const anchor = await planAnchor(repository, tips, { known, epochMs: request.epochMs, careful });
+  return { named: anchor?.oid, anchor };
+}
+
+async function importAll(
+  repository: Repository,
+  request: SnapshotRequest,
+  described: Snapshot,
+  tip: Tip,
+  careful = false,
 ): Promise<Imported> {
+  const { commit: parent, notes: notesBefore } = tip;
   const stream = new ImportStream();
-  const scratch = `refs/pitr/incoming/${snapshot.id}`;
+  const scratch = `refs/pitr/incoming/${described.id}`;
+  const { named, anchor } = await anchorFor(repository, request, tip, careful);
+  const snapshot: Snapshot = named === undefined ? described : { ...described, anchor: named };
+  const keeperMark = anchor === undefined ? '' : writeKeeper(stream, scratch, request, anchor, tip.anchors);
   const mark = stream.commit({
     branch: scratch,
     epochMs: request.epochMs,
@@ -240,20 +294,43 @@ async function importBoth(
   });
   stream.note(mark, `${JSON.stringify(noteOf(snapshot, request), null, 1)}\n`);
   stream.text(`get-mark ${notesMark}`);
-  const [commit = '', listing = '', notes = ''] = await stream.run(repository);
-  return { commit, listing, notes, notesBefore };
+  if (keeperMark !== '') stream.text(`get-mark ${keeperMark}`);
+  const [commit = '', listing = '', notes = '', anchors = tip.anchors] = await stream.run(repository);
+  return { snapshot, anchor, commit, listing, notes, notesBefore, anchors };
+}
+
+/** Hangs an anchor on the chain that `refs/pitr/anchor/<line>` leads to. */
+function writeKeeper(
+  stream: ImportStream,
+  scratch: string,
+  { epochMs }: SnapshotRequest,
+  anchor: Anchor,
+  before: string,
+): string {
+  const written = anchor.write(stream, `${scratch}-anchor`);
+  const parents = before === '' ? [written] : [before, written];
+  const mark = stream.commit({
+    branch: `${scratch}-anchors`,
+    epochMs,
+    message: `Anchor ${anchor.oid}\n`,
+    from: parents[0],
+    clear: true,
+  });
+  for (const parent of parents.slice(1)) stream.text(`merge ${parent}`);
+  return mark;
 }
 
 /** A snapshot with a hole is never listed. */
-async function keepOrTakeBack(repository: Repository, objects: NewObjects, tip: Tip): Promise<void> {
+async function keepOrTakeBack(
+  repository: Repository,
+  objects: NewObjects,
+  moves: readonly RefUpdate[],
+): Promise<void> {
   try {
     await keepAfter(repository, objects);
   } catch (error) {
-    const [commit = '', notes = ''] = objects.tips;
-    await updateRefs(repository, [
-      { ref: timelineRef(repository), to: tip.commit, from: commit },
-      { ref: notesRef, to: tip.notes, from: notes },
-    ]);
+    const back = moves.map(({ ref, to, from }) => ({ ref, to: from, from: to }));
+    await updateRefs(repository, back.toReversed());
     throw error;
   }
 }

@@ -49,6 +49,10 @@ export const noteSchema = z.looseObject({
     .max(1000)
     .default([]),
   squashed: squashed.optional(),
+  verified: z
+    .object({ time: text(40), ok: z.boolean(), deep: z.boolean() })
+    .optional()
+    .catch(undefined),
   durationMs: z.number().nonnegative().optional(),
   host: text(300).optional(),
   zone: text(100).optional(),

@@ -56,6 +56,8 @@ export interface Snapshot {
   pinned: boolean;
   commit: string;
   head: Head;
+  /** The commit that keeps what the refs pointed to; absent when there were none. */
+  anchor?: string;
   /** The merge, rebase, cherry-pick, revert, am or bisect that was under way. */
   operation?: string;
   /** Against the snapshot before. */
@@ -68,6 +70,8 @@ export interface Snapshot {
   failedDatabases: { name: string; reason: string }[];
   /** The snapshots that retention folded into this one. */
   squashed?: Squashed;
+  /** What `verify` found the last time. */
+  verified?: { time: string; ok: boolean; deep: boolean };
   /** True when the note was lost or unreadable, and this is what the trailers alone say. */
   fromTrailers?: boolean;
   /** True for a commit of the branch's history that stands for a snapshot (`--source history`). */

@@ -1,5 +1,5 @@
 import { readOwnRefs, type RefState } from '../capture/refs.ts';
-import { notesRef, type Repository, timelineRef } from '../git/repository.ts';
+import { anchorRef, notesRef, type Repository, timelineRef } from '../git/repository.ts';
 import { git } from '../git/run.ts';
 import { resolveTree } from '../git/trees.ts';
 import { parseMessage, type Trailers } from './message.ts';
@@ -17,6 +17,10 @@ export interface Tip {
   files: string;
   /** The tip of the notes ref; '' when there is none. */
   notes: string;
+  /** The tip of the anchors; '' when there is none. */
+  anchors: string;
+  /** `tipsKey` of what its anchor keeps, if that is known. */
+  tips?: string | undefined;
 }
 
 export async function readTip(
@@ -26,7 +30,8 @@ export async function readTip(
   const { own } = await refs;
   const commit = own.get(timelineRef(repository)) ?? '';
   const notes = own.get(notesRef) ?? '';
-  if (commit === '') return { commit, tree: '', trailers: undefined, files: '', notes };
+  const anchors = own.get(anchorRef(repository)) ?? '';
+  if (commit === '') return { commit, tree: '', trailers: undefined, files: '', notes, anchors };
   const known = readTotals(repository);
   if (known?.commit === commit && known.trailers !== undefined)
     return {
@@ -36,11 +41,13 @@ export async function readTip(
       contents: known.contents,
       files: known.tree,
       notes,
+      anchors,
+      tips: known.tips,
     };
   const { stdout } = await git(['log', '-1', '--format=%T%x00%B', '--end-of-options', commit, '--'], {
     cwd: repository.worktree,
   });
   const [tree = '', message = ''] = stdout.toString('utf8').split('\0');
   const files = await resolveTree(repository, `${commit}:files`);
-  return { commit, tree, trailers: parseMessage(message), files, notes };
+  return { commit, tree, trailers: parseMessage(message), files, notes, anchors };
 }

@@ -10,6 +10,8 @@ export interface Totals {
   trailers?: Trailers | undefined;
   /** What it holds, as `contentsKey` says it. */
   contents?: string | undefined;
+  /** `tipsKey` of what its anchor keeps. */
+  tips?: string | undefined;
   /** The commit's tree. */
   root: string;
   /** Its tree of files; '' when it holds none. */

@@ -239,7 +239,7 @@ describe('5: what plain git and tar say of it', () => {
     ]);
     const log = repository.git('log', '--no-notes', '--format=%an <%ae>%n%B', '-1', 'refs/pitr/main');
     expect(log).toMatch(
-      /^git-pitr <git-pitr@localhost>\narchive: before the upgrade\n\nPitr-Id: [0-9a-f]{12}\nPitr-Type: archive\nPitr-Trigger: manual\nPitr-Time: \S+Z\nPitr-Schema: 1\n*$/,
+      /^git-pitr <git-pitr@localhost>\narchive: before the upgrade\n\nPitr-Id: [0-9a-f]{12}\nPitr-Type: archive\nPitr-Trigger: manual\nPitr-Time: \S+Z\nPitr-Schema: 1\nPitr-Anchor: [0-9a-f]{40}\n*$/,
     );
     const note = repository.git('notes', '--ref=pitr', 'show', 'refs/pitr/main');
     expect(note.split('\n').length).toBeGreaterThan(10);

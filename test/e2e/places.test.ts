@@ -183,7 +183,7 @@ describe('linked worktrees', () => {
     expect(list(repository.path)).toHaveLength(1);
     expect(repository.git('status', '--short')).toBe('');
     expect(repository.git('for-each-ref', '--format=%(refname)', 'refs/pitr')).toBe(
-      'refs/pitr/linked\nrefs/pitr/main',
+      ['anchor/linked', 'anchor/main', 'linked', 'main'].map((name) => `refs/pitr/${name}`).join('\n'),
     );
     expect(repository.git('fsck', '--strict')).toBe('');
   });

@@ -53,6 +53,7 @@ test('each linked worktree has a line of its own, and a restore in one leaves th
   expect(messages(two)).toEqual(['of two']);
   expect(messages(repository.path)).toEqual(['of main']);
   expect(repository.git('for-each-ref', '--format=%(refname)', 'refs/pitr').split('\n')).toEqual([
+    ...['main', 'one', 'two'].map((line) => `refs/pitr/anchor/${line}`),
     'refs/pitr/main',
     'refs/pitr/one',
     'refs/pitr/two',

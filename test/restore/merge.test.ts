@@ -125,7 +125,9 @@ describe('restore --merge takes back only the unwanted change', () => {
     pitr(repository.path, ['undo', '--yes']);
     expect(repository.hashTree()).toEqual(after);
     repository.git('fsck', '--strict');
-    expect(repository.git('for-each-ref', 'refs/pitr')).toMatch(/^\S+ commit\trefs\/pitr\/main$/);
+    expect(repository.git('for-each-ref', '--format=%(refname)', 'refs/pitr')).toBe(
+      'refs/pitr/anchor/main\nrefs/pitr/main',
+    );
   });
 
   test('a dry run shows exactly what is then done, and changes nothing', () => {

@@ -24,12 +24,14 @@ import { openHere, text } from '../open.ts';
 import type { Terminal } from '../terminal.ts';
 import { watched } from '../watch.ts';
 import { planJson, planText } from '../text/plan.ts';
-import { describeTime, titleOf } from '../text/snapshot.ts';
+import { describeTime, snapshotEcho } from '../text/snapshot.ts';
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const { options } = args;
   const context = await openToRestore(options);
   if (options['continue'] === true || options['abort'] === true) return resume(context, args, terminal);
+  const refs = await import('./restoreRefs.ts');
+  if (refs.asksForRefs(args)) return refs.restoreRefs(context, args, terminal);
   const request = await requestOf(context, args);
   const into = text(options['into']);
   if (into !== undefined)
@@ -130,15 +132,13 @@ function nothingToDo({ plan, base, databasesLeft }: PreparedRestore): string {
 }
 
 function echoTarget({ instant, snapshot, base }: PreparedRestore, terminal: Terminal): void {
-  const age = formatAge(Date.parse(snapshot.time), currentTime());
-  if (instant !== undefined) terminal.print(`At ${formatInstant(instant)}:`);
   if (snapshot.history === true) {
+    const age = formatAge(Date.parse(snapshot.time), currentTime());
+    if (instant !== undefined) terminal.print(`At ${formatInstant(instant)}:`);
     terminal.print(`The tracked files of ${snapshot.message}, ${describeTime(snapshot.time)} (${age} ago)`);
     return;
   }
-  terminal.print(
-    `Snapshot ${terminal.paint('yellow', snapshot.id)} of ${describeTime(snapshot.time)} (${age} ago)${titleOf(snapshot) === '' ? '' : `: ${titleOf(snapshot)}`}`,
-  );
+  terminal.print(snapshotEcho(snapshot, instant, terminal));
   if (base !== undefined)
     terminal.print(
       `Takes back what changed from there to ${terminal.paint('yellow', base.id)} of ${describeTime(base.time)}, and keeps what changed since.`,

@@ -11,6 +11,9 @@ import { carryOutPrepared, openToRestore } from './restore.ts';
 export async function run({ options }: Arguments, terminal: Terminal): Promise<number> {
   const context = await openToRestore(options);
   if ((await pruneToUndo(context.repository)) !== undefined) return undoLastPrune(context, options, terminal);
+  const { refsToUndo, undoRefs } = await import('./restoreRefs.ts');
+  const onRefs = refsToUndo(context);
+  if (onRefs !== undefined) return undoRefs(context, onRefs, options, terminal);
   const keepChanges = options['keep-changes'] === true;
   const prepared = await watched(terminal, context.repository, () => prepareUndo(context, { keepChanges }));
   terminal.print(

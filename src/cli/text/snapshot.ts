@@ -1,3 +1,5 @@
+import { currentTime } from '../../system/clock.ts';
+import { formatAge, formatInstant, type Instant } from '../../timeline/instant.ts';
 import type { Snapshot, Squashed } from '../../timeline/snapshot.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -76,6 +78,14 @@ export function titleOf({ message }: Snapshot): string {
   return end === -1 ? message : message.slice(0, end);
 }
 
+/** Which snapshot a time or a selector led to: what every command that goes to one says first. */
+export function snapshotEcho(snapshot: Snapshot, instant: Instant | undefined, terminal: Terminal): string {
+  const age = formatAge(Date.parse(snapshot.time), currentTime());
+  const title = titleOf(snapshot) === '' ? '' : `: ${titleOf(snapshot)}`;
+  const found = `Snapshot ${terminal.paint('yellow', snapshot.id)} of ${describeTime(snapshot.time)} (${age} ago)${title}`;
+  return instant === undefined ? found : `At ${formatInstant(instant)}:\n${found}`;
+}
+
 /** One line of `list`. */
 export function snapshotLine(snapshot: Snapshot, terminal: Terminal): string {
   const { id, time, type, trigger, changes } = snapshot;
@@ -141,6 +151,12 @@ export function snapshotDetails(snapshot: Snapshot, terminal: Terminal): string 
     const each = Object.entries(types).map(([type, number]) => `${number} ${type}`);
     lines.push(
       `Folded in: ${count(folded, 'snapshot')} from ${describeTime(from)} to ${describeTime(to)} (${each.join(', ')})`,
+    );
+  }
+  if (snapshot.verified !== undefined) {
+    const { time, ok, deep } = snapshot.verified;
+    lines.push(
+      `Verified:  ${describeTime(time)}${deep ? ', deep' : ''}: ${ok ? 'whole' : terminal.paint('red', 'damaged')}`,
     );
   }
   for (const { name, engine, bytes, sha256 } of snapshot.databases)

@@ -4,6 +4,7 @@ import type { DatabaseEngine } from '../engine.ts';
 import { captureSqlite } from './capture.ts';
 import { writeTarget } from './image.ts';
 import { restoreSqlite } from './restore.ts';
+import { findDamage } from './check.ts';
 import { requireFree } from './free.ts';
 import { livePath } from './open.ts';
 import { diffSqlite } from './rows/diff.ts';
@@ -30,6 +31,11 @@ export const sqliteEngine: DatabaseEngine = {
     const file = freeName(into, context.database.name);
     await writeTarget(context, source, file);
     return file;
+  },
+  check: async (context, source) => {
+    const file = path.join(context.scratchDir, 'check.db');
+    await writeTarget(context, source, file);
+    return findDamage(file);
   },
   diff: diffSqlite,
   row: findRow,
