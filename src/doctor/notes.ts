@@ -8,7 +8,6 @@ import { recordedRefs } from '../refs/recorded.ts';
 import { amendNotes } from '../timeline/amendNotes.ts';
 import { type Catalog, readCatalog } from '../timeline/catalog.ts';
 import { inspectNotes } from '../timeline/notes.ts';
-import { parseNote } from '../timeline/schema.ts';
 import type { Snapshot } from '../timeline/snapshot.ts';
 import type { Mendable } from './finding.ts';
 import { tipOf, unreachableCommits } from './timeline.ts';
@@ -83,7 +82,9 @@ function notePaths(commit: string): string[] {
   ];
 }
 
-function isNoteOf(text: string | undefined, { id }: Snapshot): boolean {
+type ParseNote = typeof import('../timeline/schema.ts').parseNote;
+
+function isNoteOf(parseNote: ParseNote, text: string | undefined, { id }: Snapshot): boolean {
   const note = parseNote(text ?? '');
   return !('problem' in note) && note.id === id;
 }
@@ -92,6 +93,7 @@ function isNoteOf(text: string | undefined, { id }: Snapshot): boolean {
 const maxHistory = 1000;
 
 async function olderNote(repository: Repository, snapshot: Snapshot): Promise<string | undefined> {
+  const { parseNote } = await import('../timeline/schema.ts');
   const history = await gitText(['rev-list', `--max-count=${maxHistory}`, notesRef, '--'], {
     cwd: repository.worktree,
     okCodes: [0, 128],
@@ -100,7 +102,7 @@ async function olderNote(repository: Repository, snapshot: Snapshot): Promise<st
     const names = notePaths(snapshot.commit).map((name) => `${state}:${name}`);
     for (const content of await objectReader(repository).read(names)) {
       const text = content?.toString('utf8');
-      if (isNoteOf(text, snapshot)) return text;
+      if (isNoteOf(parseNote, text, snapshot)) return text;
     }
   }
   return undefined;

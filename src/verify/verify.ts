@@ -168,13 +168,15 @@ async function recordResults(
   const sound = results.filter(({ snapshot }) => snapshot.fromTrailers !== true);
   const isOk = new Map(sound.map(({ snapshot, problems }) => [snapshot.commit, problems.length === 0]));
   if (sound.length === 0) return 0;
+  const { parseNote } = await import('../timeline/schema.ts');
   const lock = await lockLine(repository, config, 'verify');
   try {
     return await amendNotes(
       repository,
       [...isOk.keys()],
       (text, commit) => {
-        if (text === '') return undefined; // a prune has given it another commit meanwhile
+        // A prune has given it another commit meanwhile, or somebody has damaged it: the next look finds that.
+        if ('problem' in parseNote(text)) return undefined;
         const note = JSON.parse(text) as Record<string, unknown>;
         const verified = { time, ok: isOk.get(commit) === true, deep };
         return `${JSON.stringify({ ...note, verified }, null, 1)}\n`;
