@@ -123,6 +123,9 @@ function knownTotals(repository: Repository, tree: string): { files: number; byt
 }
 
 async function countAll(repository: Repository, tree: string): Promise<{ files: number; bytes: number }> {
+  const quickly = await totalOf(repository, tree);
+  if (quickly !== undefined) return quickly;
+  // A partial clone does not have every object.
   const total = { files: 0, bytes: 0 };
   for await (const entry of listTree(repository, tree, { recursive: true })) {
     total.files++;

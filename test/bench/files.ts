@@ -42,7 +42,16 @@ function* rowsOf(files: number, pairs: number, changedTarget: number): Generator
       against: 'git status',
       target: 3,
       pairs: 3,
-      prepare: () => rmSync(path.join(cwd, '.git/pitr'), { recursive: true, force: true }),
+      prepare: () => {
+        rmSync(path.join(cwd, '.git/pitr'), { recursive: true, force: true });
+        const refs = run(cwd, 'git', [
+          'for-each-ref',
+          '--format=delete %(refname)',
+          'refs/pitr',
+          'refs/notes/pitr',
+        ]);
+        run(cwd, 'git', ['update-ref', '--no-deref', '--stdin'], { input: `${refs}\n` });
+      },
       ours: () => pitr(cwd, ['snapshot', '--allow-empty']),
       theirs: () => run(cwd, 'git', ['status']),
     });
