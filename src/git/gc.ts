@@ -52,7 +52,7 @@ export function saysLost(error: unknown): boolean {
 }
 
 const lost = [
-  /not a tree|not a valid object|invalid object|nonexistent object|missing (blob|tree|commit) object/i,
+  /not a tree|not a valid (object|commit)|invalid object|nonexistent object|missing (blob|tree|commit) object/i,
   /(tree|blob|commit|object) not found/i,
   /bad (tree|object|revision|commit)|(unable to|could not) (read|parse|find|get)|cannot be read|error building trees/i,
   /(unable to|cannot|could not) (write|store|create|rename|open|link).*No such file or directory/i,

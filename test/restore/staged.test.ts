@@ -520,6 +520,8 @@ describe('what stands in the way', () => {
     repository.commit('second');
     snapshot(repository);
     repository.git('reset', '--quiet', '--hard', 'HEAD~1');
+    // The anchor would keep it; snapshots of an earlier git-pitr have none.
+    repository.git('update-ref', '-d', 'refs/pitr/anchor/main');
     repository.git('reflog', 'expire', '--expire=now', '--all');
     repository.git('gc', '--quiet', '--prune=now');
     const before = [repository.hashTree(), indexOf(repository)];
