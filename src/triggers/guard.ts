@@ -59,9 +59,11 @@ export async function guardSnapshot(
  */
 export async function runGuarded({ command, outputToErrors }: GuardOptions): Promise<Ended> {
   const [program = '', ...args] = command;
-  const child = spawn(program, args, { stdio: ['inherit', outputToErrors ? 2 : 'inherit', 'inherit'] });
-  const stop = passSignals(child);
+  let child: ChildProcess | undefined;
+  // Before the command begins: a signal that came in between would end us, and leave it at work alone.
+  const stop = passSignals((signal) => void child?.kill(signal));
   try {
+    child = spawn(program, args, { stdio: ['inherit', outputToErrors ? 2 : 'inherit', 'inherit'] });
     const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
     if (signal === null) return { code: code ?? 1 };
     return { code: 128 + constants.signals[signal], signal };
@@ -76,11 +78,10 @@ export async function runGuarded({ command, outputToErrors }: GuardOptions): Pro
   }
 }
 
-function passSignals(child: ChildProcess): () => void {
+function passSignals(pass: (signal: NodeJS.Signals) => void): () => void {
   const fromKeyboard = ['SIGINT', 'SIGQUIT'] as const;
   const passed = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGCONT'] as const;
   const ignore = () => {};
-  const pass = (signal: NodeJS.Signals) => void child.kill(signal);
   for (const signal of fromKeyboard) process.on(signal, ignore);
   for (const signal of passed) process.on(signal, pass);
   return () => {
