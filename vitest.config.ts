@@ -4,8 +4,8 @@ import { defineConfig } from 'vitest/config';
 // git with them would write there. The workers inherit the environment of this process.
 for (const name of Object.keys(process.env)) if (name.startsWith('GIT_')) delete process.env[name];
 
-// `npm test` is to take less than 10 minutes on 2 cores. What else there is, `.ci/campaigns` runs, and whoever asks for it:
-// `PITR_CAMPAIGN=1 npx vitest run <file>`.
+// `npm test` is to take less than 10 minutes on 2 cores. What else there is, `.ci/run` and `.ci/campaigns` run, and whoever
+// asks for it: `PITR_CAMPAIGN=1 npx vitest run <file>`.
 const campaigns = [
   'test/databases/mariadb/{behaviour,command,midair,odd,roundTrip,rows}.test.ts',
   'test/databases/postgres/{behaviour,command,roundTrip,rows}.test.ts',

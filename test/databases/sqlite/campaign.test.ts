@@ -1,6 +1,6 @@
 /**
  * Captures beside a writer that never stops, and restores that are killed. A tenth of it in `npm test`; all of it with
- * PITR_CAMPAIGN=1 (`.ci/run`), which prints its numbers. `PITR_SEED=<seed>` plays the same again.
+ * PITR_CAMPAIGN=1 (`.ci/campaigns`), which prints its numbers. `PITR_SEED=<seed>` plays the same again.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
